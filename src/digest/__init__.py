@@ -1,0 +1,1 @@
+"""Newsletters and social threads for a blog that writes in series."""

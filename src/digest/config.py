@@ -1,0 +1,281 @@
+"""What an operator declares in `config/*.toml`, as frozen values.
+
+Every top-level table may stand in any file of the folder; `digest.settings` reads
+and merges them and reports every fault at once. Unknown keys are faults.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import time
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+)
+
+from digest.model import Rhythm
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\r\n]+$")]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an absolute http:// or https:// address")
+    return value
+
+
+def _time_zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError(f"no such time zone {value!r}; use an IANA name such as Europe/London")
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return value
+
+
+def _hashtag(value: str) -> str:
+    if not re.fullmatch(r"\w+", value) or value.isdigit():
+        raise ValueError("letters, digits and _ only, not digits alone, and without the #")
+    return value
+
+
+def _address(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+", value):
+        raise ValueError("must be a plain e-mail address such as digest@example.org")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+ZoneName = Annotated[str, AfterValidator(_time_zone)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Hashtag = Annotated[str, AfterValidator(_hashtag)]
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class Declared(BaseModel):
+    """Base of every table: frozen, and a key nobody knows is a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Site(Declared):
+    """`[site]`: the blog, and who writes."""
+
+    name: Line
+    url: HttpUrl
+    contact: Line
+    """A URL or address that the User-Agent names, for the owners of the feeds read."""
+    postal_address: Line
+    """Shown in every mail; CAN-SPAM asks for it."""
+    links_url: HttpUrl
+    """Where readers' pages answer: the base of unsubscribe links."""
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] = (
+        "en-GB"
+    )
+    time_zone: ZoneName = "Europe/London"
+    own_hosts: tuple[Line, ...] = ()
+    """Hosts whose links get UTM parameters, beside the site's own."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+
+class StoreSettings(Declared):
+    """`[store]`: where the ledger is kept."""
+
+    url: Line = "sqlite:///var/digest.db"
+    """`sqlite:///PATH` (from the home folder) or `postgresql://...`; DIGEST_DATABASE_URL overrides it."""
+    synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    """SQLite only. NORMAL survives kill -9; FULL survives a power cut too, more slowly."""
+
+
+class FileMailer(Declared):
+    kind: Literal["file"]
+    path: Line = "var/mail"
+
+
+class SmtpMailer(Declared):
+    kind: Literal["smtp"]
+    host: Line
+    port: Annotated[int, Field(ge=1, le=65535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 60
+    messages_per_connection: Annotated[int, Field(ge=1)] = 500
+
+
+MailerSettings = Annotated[FileMailer | SmtpMailer, Field(discriminator="kind")]
+
+
+class Feed(Declared):
+    """`[feeds.SLUG]`."""
+
+    url: HttpUrl
+    paging: Literal["wordpress", "none"] = "wordpress"
+    """WordPress pages with `?paged=N`."""
+    max_pages: Annotated[int, Field(ge=1, le=1000)] = 100
+    timeout_seconds: Annotated[int, Field(ge=1, le=120)] = 20
+    allow_private: bool = False
+    """Let this feed, and no other, be on a loopback or private address."""
+
+
+class Matcher(Declared):
+    """How posts are found; any one match is enough."""
+
+    categories: tuple[Line, ...] = ()
+    """Category or tag, compared without case."""
+    titles: tuple[Pattern, ...] = ()
+    """Regular expressions searched in the title, without case."""
+    phrases: tuple[Line, ...] = ()
+    """Words found in the text as written, without case; white space and curly quotes folded."""
+    hashtags: tuple[Hashtag, ...] = ()
+    """Hashtags in title or text, without the #."""
+    urls: tuple[HttpUrl, ...] = ()
+    """Posts named one by one, by URL."""
+
+
+class Order(Declared):
+    """The order of a series where it is not the order of publication.
+
+    Each entry is a regular expression searched in the title, or a post's URL.
+    """
+
+    first: tuple[Pattern, ...] = ()
+    last: tuple[Pattern, ...] = ()
+    listed: tuple[Pattern, ...] = ()
+    """An explicit order; posts it does not name follow in order of publication."""
+
+
+class Series(Declared):
+    """`[series.SLUG]`."""
+
+    title: Line
+    hashtag: Hashtag
+    description: str = ""
+    match: Matcher
+    exclude: Matcher = Matcher()
+    order: Order = Order()
+
+
+class Theme(Declared):
+    """`[themes.SLUG]`: found by weighted terms in title, tags and text."""
+
+    title: Line
+    hashtag: Hashtag
+    terms: dict[Line, Annotated[float, Field(gt=0, le=10)]]
+    """Term to weight. A trailing * matches any ending: "integrat*"."""
+    threshold: Annotated[float, Field(gt=0)] = 6.0
+    """The score from which a post is on the theme."""
+    exclude: Matcher = Matcher()
+
+
+class PicksFrom(Declared):
+    """What a newsletter picks from: all posts, or those of the series and themes named."""
+
+    series: tuple[Slug, ...] = ()
+    themes: tuple[Slug, ...] = ()
+
+    @property
+    def groups(self) -> frozenset[str]:
+        return frozenset(
+            [f"series:{slug}" for slug in self.series] + [f"theme:{slug}" for slug in self.themes]
+        )
+
+
+class Newsletter(Declared):
+    """`[newsletters.SLUG]`."""
+
+    title: Line
+    from_name: Line
+    from_address: Address
+    bounce_address: Address
+    """Envelope sender: where bounces go."""
+    reply_to: Address
+    unsubscribe_mailto: Address
+    list_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+$", max_length=255)]
+    mailer: Slug
+    cadence: Literal["weekly", "monthly"] = "weekly"
+    template: Slug = "weekly"
+    series_template: Slug = "series"
+    picks_from: PicksFrom = PicksFrom()
+    window_days: Annotated[int, Field(ge=1, le=400)] = 28
+    """How long a post stays a candidate after it arrived; what the cap cut off stays longer."""
+    begins: AwareDatetime | None = None
+    """Posts that arrived before are archive; default: one period before the first issue."""
+    cap: Annotated[int, Field(ge=1, le=60)] = 12
+    cap_per_series: Annotated[int, Field(ge=1, le=60)] = 3
+    minimum: Annotated[int, Field(ge=1)] = 1
+    """With fewer posts than this the issue is skipped and its posts wait for the next."""
+    pinned: tuple[Line, ...] = ()
+    """URLs or guids of posts that come first."""
+    excluded: tuple[Line, ...] = ()
+    """URLs or guids of posts that are never picked."""
+    approval: Literal["required", "none"] = "required"
+    introduction: str = ""
+    utm: dict[Annotated[str, StringConstraints(pattern=r"^utm_[a-z]+$")], Line] = {}
+    time_zone: ZoneName | None = None
+    """Default: the site's."""
+
+
+class Slots(Declared):
+    """When a channel publishes, in its own time zone."""
+
+    weekdays: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri")
+    times: tuple[time, ...] = (time(9, 30),)
+    pace_minutes: Annotated[int, Field(ge=0, le=1440)] = 2
+    """Between two snippets of one thread."""
+    time_zone: ZoneName | None = None
+
+
+class Channel(Declared):
+    """`[channels.SLUG]`: an account on a network; `preview` shows instead of posting."""
+
+    network: Literal["x", "mastodon", "bluesky"]
+    kind: Literal["preview"] = "preview"
+    series: tuple[Slug, ...] | Literal["all"] = "all"
+    themes: tuple[Slug, ...] = ()
+    since: AwareDatetime | None = None
+    """Posts that arrived before are not threaded; default: seven days before the first plan."""
+    max_items: Annotated[int, Field(ge=1, le=25)] = 6
+    slots: Slots = Slots()
+    template: Slug = "thread"
+
+
+class Config(Declared):
+    """Everything declared, validated."""
+
+    site: Site
+    store: StoreSettings = StoreSettings()
+    mailers: dict[Slug, MailerSettings]
+    feeds: dict[Slug, Feed]
+    series: dict[Slug, Series] = {}
+    themes: dict[Slug, Theme] = {}
+    newsletters: dict[Slug, Newsletter]
+    channels: dict[Slug, Channel] = {}
+
+    def zone_of(self, newsletter: Newsletter) -> ZoneInfo:
+        return ZoneInfo(newsletter.time_zone or self.site.time_zone)
+
+
+def rhythm_of(newsletter: Newsletter) -> Rhythm:
+    """The rhythm that the newsletter's own cadence serves."""
+    return Rhythm(newsletter.cadence)

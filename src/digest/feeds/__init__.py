@@ -1,0 +1,1 @@
+"""From a feed's URL to stored posts: fetch, parse, clean, identify."""

@@ -1,0 +1,1 @@
+"""An issue's life: compose, approve, freeze, render, check."""

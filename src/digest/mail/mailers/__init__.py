@@ -1,0 +1,1 @@
+"""One adapter a file, each behind `digest.ports.Mailer`."""

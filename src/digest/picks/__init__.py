@@ -1,0 +1,1 @@
+"""Which posts belong to which series and themes, and which of them an issue takes."""

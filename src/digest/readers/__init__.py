@@ -1,0 +1,1 @@
+"""Subscribers, consent, preferences, suppression, tokens."""

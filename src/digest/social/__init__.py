@@ -1,0 +1,1 @@
+"""Posts as threads of snippets, fitted to each network and planned into slots."""

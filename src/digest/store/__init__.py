@@ -1,0 +1,1 @@
+"""The ledger: tables, migrations and queries on SQLite and PostgreSQL."""

@@ -1,0 +1,90 @@
+"""Opening the store: one URL, SQLite or PostgreSQL, and how transactions begin.
+
+SQLite runs in WAL. With `synchronous=NORMAL` a commit survives kill -9 of the
+process and may be taken back only by a power cut; FULL survives that too
+(https://www.sqlite.org/pragma.html#pragma_synchronous).
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import make_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy.engine import URL, Connection, Engine
+
+    from digest.config import StoreSettings
+
+#: How long a writer waits for another one, in seconds.
+BUSY_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The database. Steps open a transaction here and hand its connection to the queries."""
+
+    engine: Engine
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view of the data; writes in it are rolled back."""
+        connection = self.engine.connect().execution_options(digest_read=True, **self._read_level())
+        with connection, connection.begin() as transaction:
+            yield connection
+            transaction.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction, committed at the end.
+
+        On SQLite it holds the write lock from its start, so that what it reads cannot have
+        changed by the time it writes.
+        """
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def _read_level(self) -> dict[str, Any]:
+        return {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+
+
+def open_store(settings: StoreSettings, home: Path, url: str | None = None) -> Store:
+    """Open the store; `url` overrides the settings. A relative SQLite path starts at `home`."""
+    target = make_url(url or settings.url)
+    if target.get_backend_name() == "sqlite":
+        return Store(_sqlite(target, home, settings.synchronous))
+    return Store(create_engine(target.set(drivername="postgresql+psycopg"), pool_pre_ping=True))
+
+
+def _sqlite(url: URL, home: Path, synchronous: str) -> Engine:
+    if url.database and url.database != ":memory:":
+        path = home / url.database
+        path.parent.mkdir(parents=True, exist_ok=True)
+        url = url.set(database=str(path))
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        # The driver's own idea of when a transaction begins is too late: see `_begin`.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        reading = connection.get_execution_options().get("digest_read", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,472 @@
+"""The schema. The rules that must always hold are constraints here, not habits of the code.
+
+Counts are never stored beside what they count; the account of an issue is a
+query over `deliveries`. Times are UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import TypeDecorator
+
+from digest.model import DeliveryState, IssueState, Rhythm
+
+if TYPE_CHECKING:
+    from enum import StrEnum
+
+    from sqlalchemy.engine import Dialect
+
+
+class Utc(TypeDecorator[datetime]):
+    """An aware datetime in UTC; a naive one is refused at the door.
+
+    SQLite keeps it as text without an offset, PostgreSQL as timestamptz.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"naive datetime {value!r} in the store")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+#: SQLite counts rows itself only in a column that is exactly INTEGER.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _one_of(column: str, words: type[StrEnum] | tuple[str, ...], name: str) -> CheckConstraint:
+    values = ", ".join(f"'{word}'" for word in words)
+    return CheckConstraint(f"{column} IN ({values})", name=name)
+
+
+def _id() -> Column[int]:
+    return Column("id", Id, primary_key=True, autoincrement=True)
+
+
+def _ref(name: str, target: str, *, nullable: bool = False, **kwargs: Any) -> Column[int]:
+    return Column(name, Id, ForeignKey(target), nullable=nullable, **kwargs)
+
+
+#: Small facts with one value each: the hash of the rules that memberships were found by, ...
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+# --- feeds and posts ---------------------------------------------------------------------------
+
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("slug", String, primary_key=True),
+    # The URL the validators below belong to; with another URL in config they are void.
+    Column("url", Text, nullable=False),
+    Column("etag", Text),
+    Column("last_modified", Text),
+    Column("not_before", Utc),
+    # Set by 410 Gone: read no more until the operator changes the URL or asks by name.
+    Column("paused_reason", Text),
+    # The first complete reading is done: what it found is archive, what comes later is news.
+    Column("read_whole_at", Utc),
+    Column("last_read_at", Utc),
+    Column("last_error", Text),
+)
+
+posts = Table(
+    "posts",
+    metadata,
+    _id(),
+    Column("guid", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("published", Utc, nullable=False),
+    Column("first_seen", Utc, nullable=False),
+    Column("arrived", Utc, nullable=False),
+    Column("changed_at", Utc),
+    Column("categories", JSON, nullable=False),
+    Column("html", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("excerpt", Text, nullable=False),
+    Column("image_url", Text),
+    Column("image_alt", Text),
+    Column("image_width", Integer),
+    Column("image_height", Integer),
+    Column("reading_minutes", Integer, nullable=False),
+    # sha256 over every field a reader could see; equal hash means nothing changed.
+    Column("content_hash", String, nullable=False),
+    Index(None, "published"),
+    Index(None, "arrived"),
+)
+
+# The same post through two feeds, or under a changed URL, is one post: every guid and
+# canonical URL it was ever seen under leads to it.
+post_identities = Table(
+    "post_identities",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("value", Text, primary_key=True),
+    _ref("post_id", "posts.id", index=True),
+    _one_of("kind", ("guid", "url"), "kind"),
+)
+
+post_changes = Table(
+    "post_changes",
+    metadata,
+    _id(),
+    _ref("post_id", "posts.id", index=True),
+    Column("at", Utc, nullable=False),
+    # {"title": {"before": ..., "after": ...}, ...}
+    Column("fields", JSON, nullable=False),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("slug", String, primary_key=True),
+    _ref("post_id", "posts.id", primary_key=True),
+    Column("why", Text, nullable=False),
+    _one_of("kind", ("series", "theme"), "kind"),
+    Index(None, "post_id"),
+)
+
+# --- readers -----------------------------------------------------------------------------------
+
+subscribers = Table(
+    "subscribers",
+    metadata,
+    _id(),
+    # Both NULL once erased; the row stays, so that ledger and account stay.
+    Column("address", Text),
+    # The normalised, case-folded address: one person, one row.
+    Column("address_key", Text, unique=True),
+    Column("created_at", Utc, nullable=False),
+    Column("erased_at", Utc),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    _id(),
+    _ref("subscriber_id", "subscribers.id"),
+    Column("newsletter", String, nullable=False),
+    Column("interests", Text, nullable=False),
+    Column("rhythm", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("consent_source", Text, nullable=False),
+    Column("consent_at", Utc),
+    Column("created_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    Column("ended_reason", Text),
+    UniqueConstraint("subscriber_id", "newsletter"),
+    _one_of("state", ("pending", "active", "ended"), "state"),
+    _one_of("rhythm", Rhythm, "rhythm"),
+    CheckConstraint("state <> 'active' OR consent_at IS NOT NULL", name="consent"),
+    Index(None, "newsletter", "state", "rhythm"),
+)
+
+# An address here is never mailed again; no foreign key, so that it outlives the reader.
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("address_key", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+)
+
+# --- issues ------------------------------------------------------------------------------------
+
+newsletters = Table(
+    "newsletters",
+    metadata,
+    Column("slug", String, primary_key=True),
+    Column("began_at", Utc, nullable=False),
+)
+
+issues = Table(
+    "issues",
+    metadata,
+    _id(),
+    Column("newsletter", String, nullable=False),
+    Column("scope", String, nullable=False),
+    Column("period", String, nullable=False),
+    Column("rhythm", String, nullable=False),
+    Column("repeat", Boolean, nullable=False, default=False),
+    Column("state", String, nullable=False),
+    Column("scheduled_at", Utc, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    # What is shown and approved: digest.issues.content.IssueContent as JSON.
+    Column("content", JSON, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("html", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("preflight", JSON, nullable=False),
+    # sha256 of subjects, HTML, text, picks and audience rule as drafted ...
+    Column("hash", String, nullable=False),
+    # ... and as approved: nothing else may go out.
+    Column("approved_hash", String),
+    Column("checked_at", Utc),
+    _one_of("state", IssueState, "state"),
+    CheckConstraint(
+        "state NOT IN ('approved', 'frozen', 'sending', 'paused', 'done') OR approved_hash = hash",
+        name="approved_is_what_goes_out",
+    ),
+    # Rule 1: one newsletter, scope and period has one issue.
+    Index(
+        "uq_issues_one_per_period",
+        "newsletter",
+        "scope",
+        "period",
+        unique=True,
+        sqlite_where=text("state NOT IN ('rejected', 'cancelled')"),
+        postgresql_where=text("state NOT IN ('rejected', 'cancelled')"),
+    ),
+)
+
+issue_transitions = Table(
+    "issue_transitions",
+    metadata,
+    _id(),
+    _ref("issue_id", "issues.id", index=True),
+    Column("before", String),
+    Column("after", String, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("hash", String),
+)
+
+picks = Table(
+    "picks",
+    metadata,
+    _ref("issue_id", "issues.id", primary_key=True),
+    _ref("post_id", "posts.id", primary_key=True),
+    Column("is_in", Boolean, nullable=False),
+    Column("position", Integer),
+    Column("code", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    CheckConstraint("is_in = (position IS NOT NULL)", name="position"),
+    UniqueConstraint("issue_id", "position"),
+    Index(None, "post_id"),
+)
+
+variants = Table(
+    "variants",
+    metadata,
+    _id(),
+    _ref("issue_id", "issues.id"),
+    # Bit n-1 is set where the pick at position n is in.
+    Column("mask", BigInteger, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("html", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("preflight", JSON, nullable=False),
+    UniqueConstraint("issue_id", "mask"),
+)
+
+# Rule 3: one post reaches one reader once. `repeat` is 0, or the issue by which an editor
+# repeats it on purpose.
+reservations = Table(
+    "reservations",
+    metadata,
+    _ref("subscriber_id", "subscribers.id", primary_key=True),
+    _ref("post_id", "posts.id", primary_key=True),
+    Column("repeat", Id, primary_key=True),
+    _ref("issue_id", "issues.id"),
+    Index(None, "issue_id", "subscriber_id"),
+    sqlite_with_rowid=False,
+)
+
+exclusions = Table(
+    "exclusions",
+    metadata,
+    _ref("issue_id", "issues.id", primary_key=True),
+    _ref("subscriber_id", "subscribers.id", primary_key=True),
+    Column("reason", String, nullable=False),
+)
+
+# --- mail --------------------------------------------------------------------------------------
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _id(),
+    _ref("issue_id", "issues.id"),
+    _ref("variant_id", "variants.id"),
+    _ref("subscriber_id", "subscribers.id", index=True),
+    _ref("subscription_id", "subscriptions.id"),
+    # The address as frozen; a keyed hash once the reader is erased.
+    Column("address", Text, nullable=False),
+    Column("address_key", Text, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("not_before", Utc),
+    Column("worker", Text),
+    Column("lease_until", Utc),
+    Column("message_id", Text, nullable=False, unique=True),
+    Column("remote_id", Text),
+    Column("code", Text),
+    Column("reason", Text),
+    Column("state_at", Utc, nullable=False),
+    # An editor's or adapter's word on an uncertain delivery that stays uncertain.
+    Column("settled", Text),
+    # Rule 2: one issue reaches one recipient once.
+    UniqueConstraint("issue_id", "subscriber_id"),
+    _one_of("state", DeliveryState, "state"),
+    CheckConstraint(
+        "state NOT IN ('claimed', 'submitting')"
+        " OR (worker IS NOT NULL AND lease_until IS NOT NULL)",
+        name="lease",
+    ),
+    Index(None, "issue_id", "state", "not_before"),
+)
+
+# What became known after submission, in Anymail's words: deferred, delivered, bounced,
+# complained, unsubscribed, ...
+delivery_events = Table(
+    "delivery_events",
+    metadata,
+    _id(),
+    _ref("delivery_id", "deliveries.id", index=True),
+    Column("event", String, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("code", Text),
+    Column("detail", Text),
+)
+
+# Mails outside any issue: opt-in mails and test copies. One row, one submission at most.
+notices = Table(
+    "notices",
+    metadata,
+    _id(),
+    Column("kind", String, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("address_key", Text, nullable=False),
+    _ref("issue_id", "issues.id", nullable=True),
+    _ref("subscription_id", "subscriptions.id", nullable=True),
+    Column("state", String, nullable=False),
+    Column("message_id", Text, nullable=False, unique=True),
+    Column("remote_id", Text),
+    Column("code", Text),
+    Column("reason", Text),
+    Column("created_at", Utc, nullable=False),
+    Column("state_at", Utc, nullable=False),
+    _one_of("kind", ("opt-in", "test"), "kind"),
+    _one_of("state", DeliveryState, "state"),
+)
+
+# --- social ------------------------------------------------------------------------------------
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("slug", String, primary_key=True),
+    Column("since", Utc, nullable=False),
+)
+
+# Rule 3 on a channel: one post once, across series and theme threads. `repeat` is 0, or
+# counts the times an editor repeated it on purpose.
+threads = Table(
+    "threads",
+    metadata,
+    _id(),
+    Column("channel", String, nullable=False),
+    _ref("post_id", "posts.id"),
+    Column("repeat", Integer, nullable=False, default=0),
+    # "series:ipc", "theme:funding": under whose hashtag it goes out.
+    Column("scope", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("planned_at", Utc, nullable=False),
+    UniqueConstraint("channel", "post_id", "repeat"),
+)
+
+publications = Table(
+    "publications",
+    metadata,
+    _id(),
+    _ref("thread_id", "threads.id"),
+    Column("channel", String, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("measured", Integer, nullable=False),
+    Column("image_url", Text),
+    Column("image_alt", Text),
+    Column("state", String, nullable=False),
+    Column("slot", Utc, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("worker", Text),
+    Column("lease_until", Utc),
+    Column("remote_id", Text),
+    Column("url", Text),
+    Column("code", Text),
+    Column("reason", Text),
+    Column("state_at", Utc, nullable=False),
+    UniqueConstraint("thread_id", "position"),
+    _one_of("state", DeliveryState, "state"),
+    Index(None, "state", "slot"),
+)
+
+# --- runs --------------------------------------------------------------------------------------
+
+runs = Table(
+    "runs",
+    metadata,
+    _id(),
+    Column("what", String, nullable=False),
+    # Ids, slugs and switches; never an address.
+    Column("parameters", JSON, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("started_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    Column("outcome", String, nullable=False),
+    Column("counts", JSON, nullable=False),
+    # Why nothing was sent, or what went wrong.
+    Column("reason", Text),
+    _ref("issue_id", "issues.id", nullable=True),
+    Column("prefect_run_id", String),
+    _one_of("outcome", ("running", "done", "nothing", "partial", "failed"), "outcome"),
+    Index(None, "started_at"),
+)
