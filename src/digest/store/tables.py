@@ -172,6 +172,15 @@ memberships = Table(
     Index(None, "post_id"),
 )
 
+# The content_hash of a post when its memberships were found; without a row, or with another
+# hash, they are found anew. (A post of no series and no theme has no row in `memberships`.)
+classified = Table(
+    "classified",
+    metadata,
+    _ref("post_id", "posts.id", primary_key=True),
+    Column("content_hash", String, nullable=False),
+)
+
 # --- readers -----------------------------------------------------------------------------------
 
 subscribers = Table(
