@@ -250,6 +250,8 @@ issues = Table(
     # What is shown and approved: digest.issues.content.IssueContent as JSON.
     Column("content", JSON, nullable=False),
     Column("subject", Text, nullable=False),
+    # For variants that lack the post that the subject names.
+    Column("fallback_subject", Text, nullable=False),
     Column("html", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("preflight", JSON, nullable=False),
@@ -260,7 +262,9 @@ issues = Table(
     Column("checked_at", Utc),
     _one_of("state", IssueState, "state"),
     CheckConstraint(
-        "state NOT IN ('approved', 'frozen', 'sending', 'paused', 'done') OR approved_hash = hash",
+        # A CHECK passes where it comes out NULL, so NULL is excluded by name.
+        "state NOT IN ('approved', 'frozen', 'sending', 'paused', 'done')"
+        " OR (approved_hash IS NOT NULL AND approved_hash = hash)",
         name="approved_is_what_goes_out",
     ),
     # Rule 1: one newsletter, scope and period has one issue.
@@ -355,7 +359,8 @@ deliveries = Table(
     Column("not_before", Utc),
     Column("worker", Text),
     Column("lease_until", Utc),
-    Column("message_id", Text, nullable=False, unique=True),
+    # Follows from issue, subscriber and secret; stored with the first `submitting`.
+    Column("message_id", Text, unique=True),
     Column("remote_id", Text),
     Column("code", Text),
     Column("reason", Text),
