@@ -1,0 +1,172 @@
+"""Tokens that say which subscription a link or mail means, signed with the site's own secret.
+
+A token is the subscription's number and the first 16 bytes of an HMAC-SHA256 over purpose and
+number: it needs no row in the store, tells nothing about the reader, and cannot be made or
+changed by anyone without the secret. The secret is made at the first run; losing it makes every
+link in every mail ever sent useless, so it belongs in the backup.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import secrets
+import stat
+import tempfile
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal, TypeAlias, overload
+
+from digest.errors import DigestError
+
+Purpose: TypeAlias = Literal["unsubscribe", "opt-in"]
+
+#: How long an opt-in token is good for. Unsubscribe tokens never expire.
+OPT_IN_LIFE = timedelta(days=14)
+
+_SECRET_BYTES = 32
+_MAC_BYTES = 16
+_ID_BYTES = 8
+_TIME_BYTES = 6
+# Both payloads and the MAC make multiples of three bytes, so that base64 has no padding and no
+# spare bits: one token has one spelling.
+_SHAPES: dict[Purpose, re.Pattern[str]] = {
+    "unsubscribe": re.compile(r"[A-Za-z0-9_-]{32}"),
+    "opt-in": re.compile(r"[A-Za-z0-9_-]{40}"),
+}
+
+
+@overload
+def make_token(
+    secret: bytes, purpose: Literal["unsubscribe"], subscription_id: int, now: None = None
+) -> str: ...
+
+
+@overload
+def make_token(
+    secret: bytes, purpose: Literal["opt-in"], subscription_id: int, now: datetime
+) -> str: ...
+
+
+def make_token(
+    secret: bytes, purpose: Purpose, subscription_id: int, now: datetime | None = None
+) -> str:
+    """Return a token of 32 characters ("opt-in": 40), all of them safe in a URL as they are.
+
+    An "opt-in" token carries `now`, from which its 14 days count; an "unsubscribe" token is the
+    same whenever it is made.
+    """
+    payload = subscription_id.to_bytes(_ID_BYTES, "big")
+    if now is not None:
+        payload += int(now.timestamp()).to_bytes(_TIME_BYTES, "big")
+    return urlsafe_b64encode(payload + _mac(secret, purpose, payload)).decode("ascii")
+
+
+@overload
+def read_token(
+    secret: bytes, purpose: Literal["unsubscribe"], token: str, now: None = None
+) -> int | None: ...
+
+
+@overload
+def read_token(
+    secret: bytes, purpose: Literal["opt-in"], token: str, now: datetime
+) -> int | None: ...
+
+
+def read_token(
+    secret: bytes, purpose: Purpose, token: str, now: datetime | None = None
+) -> int | None:
+    """Return the subscription that the token means, or None for any other text whatever.
+
+    None stands for forged, changed, cut, made for another purpose or by another site, and, for
+    "opt-in", made more than 14 days before `now` or after it.
+    """
+    if not _SHAPES[purpose].fullmatch(token):
+        return None
+    raw = urlsafe_b64decode(token)
+    payload, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
+    if not hmac.compare_digest(mac, _mac(secret, purpose, payload)):
+        return None
+    if now is not None and not _is_fresh(payload[_ID_BYTES:], now):
+        return None
+    return int.from_bytes(payload[:_ID_BYTES], "big")
+
+
+def keyed_hash(secret: bytes, address_key: str) -> str:
+    """Return 32 hex digits that stand for an erased address.
+
+    Equal addresses stay equal, and nobody without the secret can test a guess.
+    """
+    return _mac(secret, "erased-address", address_key.encode()).hex()
+
+
+def load_secret(path: Path) -> bytes:
+    """Return the site's secret of 32 bytes, made at the first call.
+
+    Two processes that make it at once agree on one, and a crash leaves a whole file or none.
+    Raises DigestError, naming the cure, where the file is damaged, out of reach, or readable by
+    others than its owner.
+    """
+    try:
+        try:
+            return _read_secret(path)
+        except FileNotFoundError:
+            _make_secret(path)
+            return _read_secret(path)
+    except OSError as error:
+        raise DigestError(f"the signing secret {path} cannot be used: {error.strerror}") from error
+
+
+def _mac(secret: bytes, purpose: str, payload: bytes) -> bytes:
+    return hmac.digest(secret, f"digest:{purpose}:".encode() + payload, "sha256")[:_MAC_BYTES]
+
+
+def _is_fresh(issued_at: bytes, now: datetime) -> bool:
+    age = now.timestamp() - int.from_bytes(issued_at, "big")
+    return 0 <= age <= OPT_IN_LIFE.total_seconds()
+
+
+def _read_secret(path: Path) -> bytes:
+    with path.open("rb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise DigestError(
+                f"the signing secret {path} can be read by others (mode {mode:04o}); "
+                f"run: chmod 600 {path}"
+            )
+        secret = file.read(_SECRET_BYTES + 1)
+    if len(secret) != _SECRET_BYTES:
+        raise DigestError(
+            f"the signing secret {path} is damaged: it must be {_SECRET_BYTES} bytes. "
+            "Restore it from a backup; a new one would break the links in every mail sent"
+        )
+    return secret
+
+
+def _make_secret(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # mkstemp makes it with mode 0600.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(_SECRET_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        # A link never replaces: whoever comes second uses the secret that is there.
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        Path(temporary).unlink()
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
