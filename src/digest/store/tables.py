@@ -109,6 +109,9 @@ feeds = Table(
     Column("paused_reason", Text),
     # The first complete reading is done: what it found is archive, what comes later is news.
     Column("read_whole_at", Utc),
+    # A reading stored posts and has not reached its end: what was first seen since then does
+    # not prove that everything before it is known. NULL once a reading is whole.
+    Column("open_since", Utc),
     Column("last_read_at", Utc),
     Column("last_error", Text),
 )
@@ -136,6 +139,9 @@ posts = Table(
     Column("reading_minutes", Integer, nullable=False),
     # sha256 over every field a reader could see; equal hash means nothing changed.
     Column("content_hash", String, nullable=False),
+    # The feed that first brought it, which alone edits it: two feeds that show one post
+    # differently would otherwise change it back and forth for ever.
+    Column("feed", String),
     Index(None, "published"),
     Index(None, "arrived"),
 )

@@ -91,7 +91,7 @@ def _feeds() -> None:
         *_may(TEXT, "etag", "last_modified"),
         *_may(UTC, "not_before"),
         *_may(TEXT, "paused_reason"),
-        *_may(UTC, "read_whole_at", "last_read_at"),
+        *_may(UTC, "read_whole_at", "open_since", "last_read_at"),
         *_may(TEXT, "last_error"),
         _pk("feeds", "slug"),
     )
@@ -110,6 +110,7 @@ def _posts() -> None:
         *_may(INTEGER, "image_width", "image_height"),
         *_must(INTEGER, "reading_minutes"),
         *_must(STRING, "content_hash"),
+        *_may(STRING, "feed"),
     )
     _index("posts", "published")
     _index("posts", "arrived")
