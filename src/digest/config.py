@@ -56,6 +56,15 @@ def _hashtag(value: str) -> str:
     return value
 
 
+def _term(value: str) -> str:
+    if not re.fullmatch(r"(\w+|\w{2,}\*)([ -](\w+|\w{2,}\*))*", value):
+        raise ValueError(
+            "must be words of letters and digits, parted by a space or hyphen;"
+            " * only at the end of a word, after at least two letters"
+        )
+    return value
+
+
 def _address(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+", value):
         raise ValueError("must be a plain e-mail address such as digest@example.org")
@@ -66,6 +75,7 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 ZoneName = Annotated[str, AfterValidator(_time_zone)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Hashtag = Annotated[str, AfterValidator(_hashtag)]
+Term = Annotated[str, AfterValidator(_term)]
 Address = Annotated[str, AfterValidator(_address)]
 
 
@@ -102,7 +112,9 @@ class StoreSettings(Declared):
     """`[store]`: where the ledger is kept."""
 
     url: Line = "sqlite:///var/digest.db"
-    """`sqlite:///PATH` (from the home folder) or `postgresql://...`; DIGEST_DATABASE_URL overrides it."""
+    """`sqlite:///PATH` from the home folder, or `postgresql://...`.
+
+    The environment's DIGEST_DATABASE_URL overrides it."""
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     """SQLite only. NORMAL survives kill -9; FULL survives a power cut too, more slowly."""
 
@@ -181,7 +193,7 @@ class Theme(Declared):
 
     title: Line
     hashtag: Hashtag
-    terms: dict[Line, Annotated[float, Field(gt=0, le=10)]]
+    terms: dict[Term, Annotated[float, Field(gt=0, le=10)]]
     """Term to weight. A trailing * matches any ending: "integrat*"."""
     threshold: Annotated[float, Field(gt=0)] = 6.0
     """The score from which a post is on the theme."""
