@@ -113,7 +113,8 @@ class SampleServer:
         tag = hashlib.sha256(answer.body).hexdigest()[:32]
         if answer.modified is None:
             return answer, tag, None
-        return answer, tag, self._changed(target, tag, answer.modified, now)
+        modified = answer.modified.replace(microsecond=0)  # HTTP dates have none
+        return answer, tag, self._changed(target, tag, modified, now)
 
     def _changed(self, target: str, tag: str, modified: datetime, now: datetime) -> datetime:
         """When the answer changed: by its posts' dates, or when a test changed it under way.

@@ -1,12 +1,13 @@
 """What the sample blog answers to an address: a pure function of its posts and the time."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from digest.sample.blog import (
     SamplePost,
@@ -25,6 +26,8 @@ HTML = "text/html; charset=UTF-8"
 RSS = "application/rss+xml; charset=UTF-8"
 REVALIDATE = "no-cache"
 KEEP_A_DAY = "public, max-age=86400"
+
+_DIGITS = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +53,23 @@ class Site:
 
     def answer(self, target: str, now: datetime, base_url: str) -> Answer:
         """The answer to a request target such as `/feed/?paged=2`."""
-        split = urlsplit(target)
-        query = {key: values[-1] for key, values in parse_qs(split.query).items()}
-        if split.path == "/feed/" or (split.path == "/" and query.get("feed") == "rss2"):
+        path, _, asked = target.partition("?")
+        query = {key: values[-1] for key, values in parse_qs(asked).items()}
+        if path == "/feed/" or (path == "/" and query.get("feed") == "rss2"):
             return self._feed(query, now, base_url)
-        if split.path == "/" and "p" in query:
+        if path == "/" and "p" in query:
             return self._short_link(query["p"], now, base_url)
-        if split.path == "/":
+        if path == "/":
             return self._home(now, base_url)
-        if split.path.startswith(UPLOADS):
-            return self._image(split.path.removeprefix(UPLOADS), base_url)
-        return self._page(split.path, now, base_url)
+        if path.startswith(UPLOADS):
+            return self._image(path.removeprefix(UPLOADS), base_url)
+        return self._page(path, now, base_url)
 
     def _current(self) -> list[SamplePost]:
-        return [self.overrides.get(post.id, post) for post in self.posts]
+        # An override is served to the letter: a correction planned for the original text would
+        # not find its place in it.
+        edited = {key: replace(post, edit=None) for key, post in self.overrides.items()}
+        return [edited.get(post.id, post) for post in self.posts]
 
     def _standing(self) -> list[SamplePost]:
         return [post for post in self._current() if post.id not in self.withdrawn]
@@ -98,7 +104,7 @@ class Site:
 
     def _slashed(self, path: str, now: datetime, base_url: str) -> Answer:
         """WordPress sends an address without its last slash on to the one with it."""
-        pages = {path_of(post, self.anchor) for post in visible(self.posts, self.anchor, now)}
+        pages = {path_of(post, self.anchor) for post in visible(self._current(), self.anchor, now)}
         if f"{path}/" in pages | {"/feed/"}:
             return _moved(f"{base_url}{path}/")
         return _missing(HTTPStatus.NOT_FOUND, base_url)
@@ -127,7 +133,7 @@ def _images() -> Mapping[str, bytes]:
 
 def _page_number(text: str) -> int:
     """WordPress takes whatever is not a page number for the first page."""
-    return max(int(text), 1) if text.isascii() and text.isdigit() else 1
+    return max(int(text), 1) if _DIGITS.fullmatch(text) else 1
 
 
 def _missing(status: HTTPStatus, base_url: str) -> Answer:
