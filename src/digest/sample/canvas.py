@@ -26,22 +26,27 @@ class Canvas:
     pen: "ImageDraw"
 
     def fill(self, colour: str) -> None:
+        """Cover everything."""
         self.box(0, 0, WIDTH, HEIGHT, colour)
 
     def shape(self, points: Iterable[Point], colour: str) -> None:
+        """A filled outline."""
         self.pen.polygon([(x * SMOOTH, y * SMOOTH) for x, y in points], fill=colour)
 
     def box(  # noqa: PLR0917 - corners read best in a row
         self, x0: float, y0: float, x1: float, y1: float, colour: str, r: float = 0
     ) -> None:
+        """A rectangle between two corners, its own rounded by `r`."""
         area = (x0 * SMOOTH, y0 * SMOOTH, x1 * SMOOTH - 1, y1 * SMOOTH - 1)
         self.pen.rounded_rectangle(area, r * SMOOTH, fill=colour)
 
     def oval(self, x: float, y: float, rx: float, ry: float, colour: str) -> None:
+        """An ellipse by its centre and radii."""
         area = ((x - rx) * SMOOTH, (y - ry) * SMOOTH, (x + rx) * SMOOTH, (y + ry) * SMOOTH)
         self.pen.ellipse(area, fill=colour)
 
     def disc(self, x: float, y: float, r: float, colour: str) -> None:
+        """A circle by its centre and radius; a colour of eight digits is see-through."""
         self.oval(x, y, r, r, colour)
 
     def stroke(self, points: Iterable[Point], width: float, colour: str) -> None:

@@ -153,9 +153,11 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
+        """Answer with a body, unless the asker has it."""
         self._respond(with_body=True)
 
     def do_HEAD(self) -> None:
+        """Answer as GET would, without the body."""
         self._respond(with_body=False)
 
     def end_headers(self) -> None:
