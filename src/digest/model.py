@@ -206,6 +206,15 @@ class IssueState(StrEnum):
     CANCELLED = "cancelled"
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Who takes a step, when, and why: stored with every transition."""
+
+    actor: str
+    at: datetime
+    reason: str
+
+
 class Severity(StrEnum):
     ERROR = "error"
     WARNING = "warning"

@@ -1,0 +1,267 @@
+"""Makes an issue's draft from the posts as they are: candidates, picks, content, rendering.
+
+Reads only, so that the preview and the draft come out of one path (rule 8). The
+same store and the same scheduled time give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from digest.errors import UsageError
+from digest.issues.content import IssueContent, Item, Rendered
+from digest.issues.period import period_before, period_of
+from digest.issues.render import render, subject_for, subjects
+from digest.issues.shelf import read_shelf
+from digest.model import Check, PostView, Severity
+from digest.picks.candidates import pick_news, pick_whole
+from digest.store import issues as issue_store
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy.engine import Connection
+
+    from digest.config import Config, Newsletter
+    from digest.issues.scope import Scope
+    from digest.issues.shelf import Shelf
+    from digest.model import Pick, Post, Rhythm
+    from digest.picks.candidates import Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for: a newsletter, what it covers, and when it is due (aware)."""
+
+    newsletter: str
+    scope: Scope
+    rhythm: Rhythm
+    scheduled_at: datetime
+    repeat: bool = False
+    edition: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request with what follows from it."""
+
+    request: Request
+    period: str
+    #: What arrived before is archive.
+    began: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An issue as it would be: nothing of it is stored yet."""
+
+    asked: Asked
+    picks: tuple[Pick, ...]
+    posts: Mapping[int, Post]
+    content: IssueContent
+    rendered: Rendered
+    fallback_subject: str
+
+    @property
+    def nothing(self) -> str:
+        """Why there is nothing to send; empty where there is something."""
+        return _nothing(self.picks, self.posts.values(), self.asked.began)
+
+    @property
+    def hash(self) -> str:
+        return issue_hash(
+            self.content, self.rendered, self.fallback_subject, repeat=self.asked.request.repeat
+        )
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the preflight forbids approval."""
+        return any(check.severity is Severity.ERROR for check in self.rendered.preflight)
+
+
+def compose(c: Connection, config: Config, templates: Path, request: Request) -> Draft:
+    """The draft of the issue that is asked for. Raises UsageError for an unknown newsletter."""
+    newsletter = newsletter_of(config, request.newsletter)
+    zone = config.zone_of(newsletter)
+    period = period_of(request.rhythm, request.scheduled_at, zone, edition=request.edition)
+    asked = Asked(request, period, _began(c, zone, newsletter, request))
+    shelf = read_shelf(c, config, request.scheduled_at)
+    if request.scope.is_all:
+        picks = _pick_news(c, newsletter, asked, shelf)
+    else:
+        picks = _pick_whole(newsletter, request.scope, shelf)
+    content = _content(config, newsletter, asked, shelf, picks)
+    rendered, fallback = render_issue(content, templates)
+    return Draft(
+        asked=asked,
+        picks=picks,
+        posts=shelf.posts,
+        content=content,
+        rendered=rendered,
+        fallback_subject=fallback,
+    )
+
+
+def newsletter_of(config: Config, slug: str) -> Newsletter:
+    if slug not in config.newsletters:
+        known = ", ".join(sorted(config.newsletters))
+        raise UsageError(f"no newsletter {slug!r}; there are: {known}")
+    return config.newsletters[slug]
+
+
+def issue_hash(
+    content: IssueContent, rendered: Rendered, fallback_subject: str, *, repeat: bool
+) -> str:
+    """Over everything an approval is about: subjects, HTML, text, picks, audience rule."""
+    approved = {
+        "subjects": [rendered.subject, fallback_subject],
+        "html": rendered.html,
+        "text": rendered.text,
+        "picks": [[item.position, item.post.guid] for item in content.items],
+        "audience": [content.newsletter, content.scope, content.period, repeat],
+    }
+    canonical = json.dumps(approved, ensure_ascii=True, sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def render_variant(
+    content: IssueContent, mask: int, templates: Path, both: tuple[str, str]
+) -> Rendered:
+    """The issue with just the items of `mask`, under whichever of its subjects fits them."""
+    variant = content.variant(mask)
+    return render(variant, templates, subject=subject_for(variant, content, both))
+
+
+def render_issue(content: IssueContent, templates: Path) -> tuple[Rendered, str]:
+    """The whole issue, and its fallback subject.
+
+    Without posts there is nothing to render, only the finding that says so.
+    """
+    if not content.items:
+        empty = Check("empty", Severity.ERROR, "no post is in this issue")
+        return Rendered("", "", "", "", (empty,)), ""
+    subject, fallback = subjects(content, templates)
+    return render(content, templates, subject=subject), fallback
+
+
+def _began(c: Connection, zone: ZoneInfo, newsletter: Newsletter, request: Request) -> datetime:
+    """When the newsletter began, as seen from the scheduled time.
+
+    A first issue, and one rehearsed in the past, reaches back one period: never an archive.
+    """
+    known = newsletter.begins or issue_store.began_at(c, request.newsletter)
+    if known is not None and known <= request.scheduled_at:
+        return known
+    return period_before(request.rhythm, request.scheduled_at, zone)
+
+
+def _pick_news(
+    c: Connection, newsletter: Newsletter, asked: Asked, shelf: Shelf
+) -> tuple[Pick, ...]:
+    request = asked.request
+    stream = (request.newsletter, str(request.scope), request.rhythm)
+    history = issue_store.history(c, *stream, but=asked.period)
+    decided = issue_store.decided_posts(c, *stream)
+    now = request.scheduled_at
+    oldest = now - timedelta(days=newsletter.window_days)
+    # A post that no issue ever decided on is a candidate however old it is: after a long
+    # outage it must be left out in writing, not in silence.
+    candidates = [
+        candidate
+        for candidate in shelf.candidates()
+        if candidate.post.arrived >= oldest
+        or (candidate.post.arrived >= asked.began and candidate.post.id not in decided)
+        or candidate.post.id in history.waiting
+        or candidate.named_in(newsletter.pinned)
+    ]
+    return pick_news(candidates, newsletter, history, began=asked.began, now=now)
+
+
+def _pick_whole(newsletter: Newsletter, scope: Scope, shelf: Shelf) -> tuple[Pick, ...]:
+    """All of a series in its order, or all of a theme in order of publication."""
+    members = [c for c in shelf.candidates() if str(scope) in c.groups]
+
+    def place(candidate: Candidate) -> tuple[int, datetime, int]:
+        parts = shelf.parts.get(candidate.post.id, ())
+        own = [part.part for part in parts if scope.kind == "series" and part.slug == scope.slug]
+        return own[0] if own else 0, candidate.post.published, candidate.post.id
+
+    return pick_whole(sorted(members, key=place), newsletter, str(scope))
+
+
+def _content(
+    config: Config, newsletter: Newsletter, asked: Asked, shelf: Shelf, picks: Sequence[Pick]
+) -> IssueContent:
+    scope = asked.request.scope
+    declared = scope.declared(config)
+    site = config.site
+    return IssueContent(
+        newsletter=asked.request.newsletter,
+        newsletter_title=newsletter.title,
+        site_name=site.name,
+        site_url=site.url,
+        language=site.language,
+        time_zone=str(config.zone_of(newsletter)),
+        postal_address=site.postal_address,
+        template=newsletter.template if scope.is_all else newsletter.series_template,
+        scope=str(scope),
+        scope_title=declared.title if declared else "",
+        scope_hashtag=declared.hashtag if declared else "",
+        scope_description=getattr(declared, "description", ""),
+        period=asked.period,
+        scheduled_at=asked.request.scheduled_at,
+        introduction=newsletter.introduction if scope.is_all else "",
+        typed_subject=None,
+        items=tuple(_item(config, scope, pick, shelf) for pick in picks if pick.is_in),
+        utm=tuple(sorted(newsletter.utm.items())),
+        own_hosts=tuple(sorted({urlsplit(site.url).hostname or "", *site.own_hosts})),
+    )
+
+
+def _item(config: Config, scope: Scope, pick: Pick, shelf: Shelf) -> Item:
+    memberships = shelf.memberships.get(pick.post_id, ())
+    parts = shelf.parts.get(pick.post_id, ())
+    return Item(
+        position=pick.position or 0,
+        post=view_of(shelf.posts[pick.post_id]),
+        parts=tuple(sorted(parts, key=lambda part: part.slug != scope.slug)),
+        themes=tuple(config.themes[m.slug].title for m in memberships if m.kind == "theme"),
+        groups=tuple(f"{m.kind}:{m.slug}" for m in memberships),
+        reason=pick.reason,
+    )
+
+
+def view_of(post: Post) -> PostView:
+    """The snapshot of a post that an issue shows."""
+    return PostView(
+        post_id=post.id,
+        guid=post.guid,
+        url=post.url,
+        title=post.title,
+        author=post.author,
+        published=post.published,
+        excerpt=post.excerpt,
+        image=post.image,
+        reading_minutes=post.reading_minutes,
+    )
+
+
+def _nothing(picks: Sequence[Pick], posts: Collection[Post], began: datetime) -> str:
+    if any(pick.is_in for pick in picks):
+        return ""
+    thin = [pick for pick in picks if pick.code == "thin"]
+    if thin:
+        return f"{thin[0].reason} for the next issue"
+    newest = max(posts, key=lambda post: post.arrived, default=None)
+    if newest is None:
+        return "no posts are stored yet; run `digest ingest`"
+    last = f"the newest of {len(posts)} posts arrived on {newest.arrived:%Y-%m-%d}"
+    return f"nothing new since {began:%Y-%m-%d}: {last}"

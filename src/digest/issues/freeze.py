@@ -1,0 +1,97 @@
+"""Freezing: one transaction that draws recipients, reserves posts, and renders every variant.
+
+Afterwards nothing renders any more; what goes out is what stands in the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from digest.errors import StateError
+from digest.issues.compose import issue_hash, render_issue, render_variant
+from digest.issues.content import from_json
+from digest.issues.scope import parse_scope
+from digest.model import Act, IssueState, Severity
+from digest.store import freezing
+from digest.store import issues as issue_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from digest.issues.content import IssueContent, Item, Rendered
+    from digest.model import Interests
+    from digest.store.engine import Store
+    from digest.store.issues import Issue
+
+
+def freeze_issue(store: Store, templates: Path, issue_id: int, act: Act) -> Issue:
+    """Freeze an approved issue; one that is frozen already is returned as it is.
+
+    Where today's templates no longer give what was approved, the issue is held (rule 4).
+    """
+    with store.write() as c:
+        issue = issue_store.get_issue(c, issue_id)
+        if issue.state is not IssueState.APPROVED:
+            return issue
+        content = from_json(issue.content)
+        difference = _difference(issue, content, templates)
+        if difference:
+            held = Act("digest", act.at, difference)
+            issue_store.move_issue(c, issue, IssueState.HELD, held)
+            return issue_store.get_issue(c, issue_id)
+        freezing.draw_recipients(c, issue, lambda interests: _wants(content, interests))
+        bits = {item.post.post_id: _bit(item) for item in content.items}
+        masks = freezing.masks(c, issue, bits)
+        rendered = {mask: _variant(issue, content, mask, templates) for mask in masks}
+        count = freezing.enqueue(c, issue, rendered, bits, act.at)
+        reason = f"{count} recipients, {len(rendered)} variants"
+        issue_store.move_issue(c, issue, IssueState.FROZEN, replace(act, reason=reason))
+        return issue_store.get_issue(c, issue_id)
+
+
+def wanted_items(content: IssueContent, interests: Interests) -> tuple[Item, ...]:
+    """The items that these interests ask for.
+
+    A digest of one series or theme is for those who follow it, and for those who want
+    everything; to them it goes whole.
+    """
+    scope = parse_scope(content.scope)
+    if scope.is_all:
+        return tuple(item for item in content.items if interests.wants(item.groups))
+    return content.items if interests.wants([content.scope]) else ()
+
+
+def _bit(item: Item) -> int:
+    return 1 << (item.position - 1)
+
+
+def _wants(content: IssueContent, interests: Interests) -> Iterator[tuple[int, int]]:
+    return ((item.post.post_id, _bit(item)) for item in wanted_items(content, interests))
+
+
+def _difference(issue: Issue, content: IssueContent, templates: Path) -> str:
+    rendered, fallback = render_issue(content, templates)
+    if issue_hash(content, rendered, fallback, repeat=issue.repeat) == issue.approved_hash:
+        return ""
+    changed = [
+        name
+        for name, before, after in (
+            ("subject", issue.subject, rendered.subject),
+            ("fallback subject", issue.fallback_subject, fallback),
+            ("HTML", issue.html, rendered.html),
+            ("text", issue.text, rendered.text),
+        )
+        if before != after
+    ]
+    what = " and ".join(changed) or "content"
+    return f"the templates changed since approval: {what} would differ; resume to look again"
+
+
+def _variant(issue: Issue, content: IssueContent, mask: int, templates: Path) -> Rendered:
+    variant = render_variant(content, mask, templates, (issue.subject, issue.fallback_subject))
+    errors = [c.message for c in variant.preflight if c.severity is Severity.ERROR]
+    if errors:
+        raise StateError(f"a variant of issue {issue.id} fails its preflight: {'; '.join(errors)}")
+    return variant

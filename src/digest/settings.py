@@ -1,0 +1,189 @@
+"""Finds the home folder and reads `config/*.toml`, with every fault told at once.
+
+A string in config may name an environment variable: `${SMTP_PASSWORD}`, or
+`${PORT:-8765}` with a value for when it is not set. Secrets stand there, never
+in a file that is in git.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from digest.config import Config
+from digest.errors import ConfigError, Problem, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
+
+#: Tables whose entries are named by the operator, and may come from several files.
+_NAMED = ("mailers", "feeds", "series", "themes", "newsletters", "channels")
+
+
+def find_home(option: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
+    """The home folder: `--home`, else DIGEST_HOME, else the current folder.
+
+    Raises UsageError where it holds no `config/`.
+    """
+    home = (option or Path(environment.get("DIGEST_HOME") or ".")).resolve()
+    if not (home / "config").is_dir():
+        raise UsageError(
+            f"{home} has no config/ folder; go to your digest folder, or name it with --home DIR"
+        )
+    return home
+
+
+def load_config(home: Path, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read, merge and validate `config/*.toml`. Raises ConfigError with every problem."""
+    reading = _Reading(environment)
+    for path in sorted((home / "config").glob("*.toml")):
+        reading.add(path, path.relative_to(home).as_posix())
+    config: Config | None = None
+    try:
+        config = Config.model_validate(reading.tables)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        reading.problems += [_problem(fault, reading.origins) for fault in faults]
+    if config is not None:
+        reading.problems += _dangling(config, reading.origins)
+    if config is None or reading.problems:
+        raise ConfigError(set(reading.problems))
+    return config
+
+
+#: Where a value stands: ("newsletters", "weekly", "cap").
+Keys = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The files read so far, as one table; where each part stands; what was wrong."""
+
+    environment: Mapping[str, str]
+    tables: dict[str, Any] = field(default_factory=dict)
+    origins: dict[Keys, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, path: Path, file: str) -> None:
+        try:
+            read = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            self.problems.append(Problem(file, "", f"not readable as TOML: {error}"))
+            return
+        for section, value in read.items():
+            if section in _NAMED and isinstance(value, dict):
+                for name, entry in value.items():
+                    self._put((section, name), entry, file)
+            else:
+                self._put((section,), value, file)
+
+    def _put(self, path: Keys, value: Any, file: str) -> None:
+        if path in self.origins:
+            message = f"stands in {self.origins[path]} already; keep one of them"
+            self.problems.append(Problem(file, ".".join(path), message))
+            return
+        self.origins[path] = file
+        target = self.tables
+        for step in path[:-1]:
+            target = target.setdefault(step, {})
+        target[path[-1]] = self._expand(value, path, file)
+
+    def _expand(self, value: Any, path: Keys, file: str) -> Any:
+        """Put environment variables into every string of a TOML value."""
+        if isinstance(value, dict):
+            return {key: self._expand(item, (*path, key), file) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._expand(item, path, file) for item in value]
+        if not isinstance(value, str):
+            return value
+
+        def lookup(match: re.Match[str]) -> str:
+            default: str | None = match[2]
+            found = self.environment.get(match[1], default)
+            if found is None:
+                message = f"environment variable {match[1]} is not set; export it"
+                self.problems.append(Problem(file, ".".join(path), message))
+            return found or ""
+
+        return _VARIABLE.sub(lookup, value)
+
+
+def _problem(fault: Any, origins: dict[Keys, str]) -> Problem:
+    location = tuple(str(part) for part in fault["loc"])
+    key = ".".join(part for part in location if part not in {"file", "smtp", "[key]"})
+    return Problem(_file_of(location, origins), key, _message(fault, location))
+
+
+def _file_of(location: tuple[str, ...], origins: dict[Keys, str]) -> str:
+    for length in (2, 1):
+        if location[:length] in origins:
+            return origins[location[:length]]
+    inside = [file for path, file in origins.items() if path[:1] == location[:1]]
+    return inside[0] if inside else "config/*.toml"
+
+
+def _message(fault: Any, location: tuple[str, ...]) -> str:
+    if fault["type"] == "extra_forbidden":
+        return _unknown_key(location)
+    if fault["type"] == "missing":
+        return "missing; add it"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    given = fault.get("input")
+    shown = isinstance(given, (str, int, float, bool)) and "password" not in location
+    return f"{message} (it is {given!r})" if shown else message
+
+
+def _unknown_key(location: tuple[str, ...]) -> str:
+    allowed = sorted(_fields(Config, location[:-1]))
+    near = get_close_matches(location[-1], allowed, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown key; {hint}Allowed: {', '.join(allowed)}"
+
+
+def _fields(annotation: Any, path: tuple[str, ...]) -> set[str]:
+    """The keys allowed in the table at `path` below a model, dict or union of them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if not path:
+            return set(annotation.model_fields)
+        found = annotation.model_fields.get(path[0])
+        return _fields(found.annotation, path[1:]) if found else set()
+    arguments = get_args(annotation)
+    if get_origin(annotation) is dict:
+        return _fields(arguments[1], path[1:]) if path else set()
+    if path and path[0] in {"file", "smtp"}:
+        path = path[1:]
+    return {key for argument in arguments for key in _fields(argument, path)}
+
+
+def _dangling(config: Config, origins: dict[Keys, str]) -> list[Problem]:
+    """References in config that lead nowhere."""
+    problems = []
+
+    def check(path: tuple[str, ...], names: tuple[str, ...], known: Mapping[str, Any]) -> None:
+        for name in names:
+            if name not in known:
+                allowed = ", ".join(sorted(known)) or "none is configured"
+                problems.append(
+                    Problem(origins[path[:2]], ".".join(path), f"no {name!r}; allowed: {allowed}")
+                )
+
+    for slug, newsletter in config.newsletters.items():
+        path = ("newsletters", slug)
+        check((*path, "mailer"), (newsletter.mailer,), config.mailers)
+        check((*path, "picks_from", "series"), newsletter.picks_from.series, config.series)
+        check((*path, "picks_from", "themes"), newsletter.picks_from.themes, config.themes)
+    for slug, channel in config.channels.items():
+        path = ("channels", slug)
+        if channel.series != "all":
+            check((*path, "series"), channel.series, config.series)
+        check((*path, "themes"), channel.themes, config.themes)
+    return problems

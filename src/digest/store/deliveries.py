@@ -1,0 +1,399 @@
+"""The delivery ledger: claims, the step to `submitting`, outcomes, recovery, the account.
+
+Every state change names the state it comes from, so that of two workers only
+one can take it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, func, insert, or_, select, update
+
+from digest.model import RELEASING, Account, DeliveryState, IssueState
+from digest.store.dialect import insert_ignore
+from digest.store.tables import (
+    deliveries,
+    delivery_events,
+    exclusions,
+    issues,
+    reservations,
+    subscriptions,
+    suppressions,
+    variants,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from sqlalchemy.engine import Connection
+
+S = DeliveryState
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery leased to one worker."""
+
+    id: int
+    issue_id: int
+    variant_id: int
+    subscriber_id: int
+    subscription_id: int
+    address: str
+    address_key: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVariant:
+    """A variant as frozen."""
+
+    id: int
+    subject: str
+    html: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryLine:
+    """A delivery in a list for editors; `address` is personal data."""
+
+    id: int
+    address: str
+    state: str
+    at: datetime
+    attempts: int
+    code: str | None
+    reason: str | None
+    settled: str | None
+
+
+def account(c: Connection, issue_id: int) -> Account:
+    """The account, derived from the ledger this moment."""
+    query = (
+        select(deliveries.c.state, func.count())
+        .where(deliveries.c.issue_id == issue_id)
+        .group_by(deliveries.c.state)
+    )
+    counts = {str(state): int(count) for state, count in c.execute(query)}
+    total = c.scalar(select(func.count()).where(deliveries.c.issue_id == issue_id)) or 0
+    return Account(**counts, recipients=int(total))
+
+
+def exclusion_counts(c: Connection, issue_id: int) -> dict[str, int]:
+    """How many readers the issue leaves out, by reason."""
+    query = (
+        select(exclusions.c.reason, func.count())
+        .where(exclusions.c.issue_id == issue_id)
+        .group_by(exclusions.c.reason)
+    )
+    return {reason: int(count) for reason, count in c.execute(query)}
+
+
+def lines(c: Connection, issue_id: int, state: DeliveryState) -> list[DeliveryLine]:
+    """Who stands in a state, by address."""
+    d = deliveries.c
+    query = (
+        select(d.id, d.address, d.state, d.state_at, d.attempts, d.code, d.reason, d.settled)
+        .where(d.issue_id == issue_id, d.state == state)
+        .order_by(d.address)
+    )
+    return [DeliveryLine(*row) for row in c.execute(query)]
+
+
+def load_variants(c: Connection, issue_id: int) -> dict[int, StoredVariant]:
+    v = variants.c
+    query = select(v.id, v.subject, v.html, v.text).where(v.issue_id == issue_id)
+    return {row.id: StoredVariant(*row) for row in c.execute(query)}
+
+
+def next_due(c: Connection, issue_id: int) -> datetime | None:
+    """The earliest time at which a waiting delivery may be tried again."""
+    query = select(func.min(deliveries.c.not_before)).where(
+        deliveries.c.issue_id == issue_id, deliveries.c.state == S.PENDING
+    )
+    found: datetime | None = c.scalar(query)
+    return found
+
+
+# --- claims ------------------------------------------------------------------------------------
+
+
+def claim(
+    c: Connection, issue_id: int, worker: str, *, now: datetime, until: datetime, most: int
+) -> list[Claimed]:
+    """Lease up to `most` pending deliveries that are due, while the issue is being sent."""
+    d = deliveries.c
+    due = or_(d.not_before.is_(None), d.not_before <= now)
+    sending = select(issues.c.id).where(
+        issues.c.id == issue_id, issues.c.state == IssueState.SENDING
+    )
+    chosen = (
+        select(d.id)
+        .where(d.issue_id.in_(sending), d.state == S.PENDING, due)
+        .order_by(d.id)
+        .limit(most)
+        # SQLite needs no lock here, its writers come one by one; PostgreSQL's pass each other.
+        .with_for_update(skip_locked=True)
+    )
+    ids = c.scalars(chosen).all()
+    if not ids:
+        return []
+    c.execute(
+        update(deliveries)
+        .where(d.id.in_(ids))
+        .values(state=S.CLAIMED, worker=worker, lease_until=until, state_at=now)
+    )
+    columns = (
+        d.id,
+        d.issue_id,
+        d.variant_id,
+        d.subscriber_id,
+        d.subscription_id,
+        d.address,
+        d.address_key,
+        d.attempts,
+    )
+    rows = c.execute(select(*columns).where(d.id.in_(ids)).order_by(d.id))
+    return [Claimed(*row) for row in rows]
+
+
+def release(c: Connection, worker: str, now: datetime) -> None:
+    """Give back what a worker claimed and did not begin."""
+    c.execute(
+        update(deliveries)
+        .where(deliveries.c.worker == worker, deliveries.c.state == S.CLAIMED)
+        .values(state=S.PENDING, worker=None, lease_until=None, state_at=now)
+    )
+
+
+def begin(
+    c: Connection, claimed: Claimed, worker: str, *, message_id: str, now: datetime, until: datetime
+) -> str:
+    """Write `submitting`, or say why not; the caller commits before the first byte leaves.
+
+    Suppression, consent and the issue's state are checked in this same transaction (rule 6).
+    Returns "go", "suppressed", "unsubscribed", "stopped" (the issue) or "lost" (the lease).
+    """
+    state = c.scalar(
+        select(issues.c.state).where(issues.c.id == claimed.issue_id).with_for_update(read=True)
+    )
+    if state != IssueState.SENDING:
+        return "stopped"
+    mine = (
+        deliveries.c.id == claimed.id,
+        deliveries.c.worker == worker,
+        deliveries.c.state == S.CLAIMED,
+    )
+    barred = _barred(c, claimed)
+    if barred:
+        state = S.SUPPRESSED if barred == "suppressed" else S.CANCELLED
+        changed = c.execute(
+            update(deliveries).where(*mine).values(state=state, reason=barred, state_at=now)
+        )
+        if changed.rowcount == 1:
+            _release_posts(c, claimed.issue_id, [claimed.subscriber_id])
+        return barred
+    changed = c.execute(
+        update(deliveries)
+        .where(*mine)
+        .values(
+            state=S.SUBMITTING,
+            message_id=message_id,
+            attempts=deliveries.c.attempts + 1,
+            lease_until=until,
+            state_at=now,
+        )
+    )
+    return "go" if changed.rowcount == 1 else "lost"
+
+
+def _barred(c: Connection, claimed: Claimed) -> str:
+    suppressed = select(suppressions.c.reason).where(
+        suppressions.c.address_key == claimed.address_key
+    )
+    if c.execute(suppressed).first():
+        return "suppressed"
+    consent = c.scalar(
+        select(subscriptions.c.state)
+        .where(subscriptions.c.id == claimed.subscription_id)
+        .with_for_update(read=True)
+    )
+    return "" if consent == "active" else "unsubscribed"
+
+
+# --- outcomes ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one submission, ready to be written."""
+
+    state: DeliveryState
+    not_before: datetime | None = None
+    remote_id: str | None = None
+    code: str | None = None
+    reason: str | None = None
+    #: Whether this try counts; a mailer that stopped did not try.
+    counts: bool = True
+    #: Anymail's word, e.g. "bounced"; None where nothing is known beyond the state.
+    event: str | None = None
+    #: Why the address must never be mailed again, or None.
+    suppress: str | None = None
+
+
+def finish(c: Connection, claimed: Claimed, worker: str, result: Result, now: datetime) -> bool:
+    """Write the outcome of a submission; False where the row was no longer this worker's.
+
+    An answer that comes after the worker was given up for dead still counts.
+    """
+    open_again = result.state is S.PENDING
+    changed = c.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.id == claimed.id,
+            deliveries.c.worker == worker,
+            deliveries.c.state.in_([S.SUBMITTING, S.UNCERTAIN]),
+        )
+        .values(
+            state=result.state,
+            not_before=result.not_before,
+            remote_id=result.remote_id,
+            code=result.code,
+            reason=result.reason,
+            attempts=deliveries.c.attempts - (0 if result.counts else 1),
+            worker=None if open_again else worker,
+            lease_until=None,
+            state_at=now,
+        )
+    )
+    if changed.rowcount != 1:
+        return False
+    if result.event:
+        record_event(c, claimed.id, result.event, now, result)
+    if result.suppress:
+        suppress(c, claimed.address_key, result.suppress, "smtp", now)
+    if result.state in RELEASING:
+        _release_posts(c, claimed.issue_id, [claimed.subscriber_id])
+    return True
+
+
+def record_event(c: Connection, delivery_id: int, event: str, at: datetime, result: Result) -> None:
+    """Note what became known of a delivery, in Anymail's words."""
+    values = {"event": event, "at": at, "code": result.code, "detail": result.reason}
+    c.execute(insert(delivery_events).values(delivery_id=delivery_id, **values))
+
+
+def suppress(c: Connection, address_key: str, reason: str, origin: str, at: datetime) -> None:
+    """Never mail this address again; the first reason stands."""
+    c.execute(
+        insert_ignore(c, suppressions).values(
+            address_key=address_key, reason=reason, origin=origin, at=at
+        )
+    )
+
+
+def _release_posts(c: Connection, issue_id: int, subscribers: Iterable[int]) -> None:
+    c.execute(
+        delete(reservations).where(
+            reservations.c.issue_id == issue_id,
+            reservations.c.subscriber_id.in_(list(subscribers)),
+        )
+    )
+
+
+def cancel_open(c: Connection, issue_id: int, now: datetime) -> int:
+    """Cancel what has not gone out, and give its posts back."""
+    changed = c.execute(
+        update(deliveries)
+        .where(deliveries.c.issue_id == issue_id, deliveries.c.state.in_([S.PENDING, S.CLAIMED]))
+        .values(
+            state=S.CANCELLED,
+            reason="issue cancelled",
+            worker=None,
+            lease_until=None,
+            state_at=now,
+        )
+    )
+    gone = select(deliveries.c.subscriber_id).where(
+        deliveries.c.issue_id == issue_id, deliveries.c.state == S.CANCELLED
+    )
+    c.execute(
+        delete(reservations).where(
+            reservations.c.issue_id == issue_id, reservations.c.subscriber_id.in_(gone)
+        )
+    )
+    return changed.rowcount
+
+
+# --- after a crash, and by hand ----------------------------------------------------------------
+
+
+def recover(
+    c: Connection, issue_id: int, is_dead: Callable[[str, datetime], bool], now: datetime
+) -> int:
+    """Take back what dead workers held: claimed becomes pending, submitting uncertain.
+
+    `is_dead` judges a worker by its name and the end of its lease. Returns how many became
+    uncertain.
+    """
+    d = deliveries.c
+    held = select(d.worker, func.max(d.lease_until)).where(
+        d.issue_id == issue_id, d.state.in_([S.CLAIMED, S.SUBMITTING])
+    )
+    uncertain = 0
+    for worker, until in c.execute(held.group_by(d.worker)).all():
+        if not is_dead(worker, until):
+            continue
+        theirs = (d.issue_id == issue_id, d.worker == worker)
+        c.execute(
+            update(deliveries)
+            .where(*theirs, d.state == S.CLAIMED)
+            .values(state=S.PENDING, worker=None, lease_until=None, state_at=now)
+        )
+        uncertain += c.execute(
+            update(deliveries)
+            .where(*theirs, d.state == S.SUBMITTING)
+            .values(
+                state=S.UNCERTAIN,
+                reason="the worker ended before the answer came",
+                lease_until=None,
+                state_at=now,
+            )
+        ).rowcount
+    return uncertain
+
+
+def uncertain_ids(c: Connection, issue_id: int) -> list[tuple[int, str]]:
+    """Delivery id and Message-ID of what may have been accepted."""
+    d = deliveries.c
+    query = select(d.id, d.message_id).where(d.issue_id == issue_id, d.state == S.UNCERTAIN)
+    return [(row.id, row.message_id) for row in c.execute(query.order_by(d.id))]
+
+
+def settle(
+    c: Connection, delivery_id: int, after: DeliveryState, *, how: str, now: datetime
+) -> bool:
+    """Decide one uncertain delivery: submitted, pending (again), or left uncertain for good."""
+    values = {"state": after, "settled": how, "state_at": now, "worker": None}
+    if after is S.PENDING:
+        values["not_before"] = None
+    changed = c.execute(
+        update(deliveries)
+        .where(deliveries.c.id == delivery_id, deliveries.c.state == S.UNCERTAIN)
+        .values(**values)
+    )
+    return changed.rowcount == 1
+
+
+def retry_failed(c: Connection, issue_id: int, now: datetime) -> int:
+    """An editor's retry: what failed is pending again, with all its tries before it."""
+    changed = c.execute(
+        update(deliveries)
+        .where(deliveries.c.issue_id == issue_id, deliveries.c.state == S.FAILED)
+        .values(state=S.PENDING, attempts=0, not_before=None, state_at=now, worker=None)
+    )
+    return changed.rowcount

@@ -1,0 +1,30 @@
+"""The one thing SQLite and PostgreSQL spell through different constructs: INSERT OR DO NOTHING."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+from sqlalchemy.dialects import postgresql, sqlite
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+    from sqlalchemy.engine import Connection
+
+#: Any number that only freezing uses: the key of PostgreSQL's advisory lock.
+_FREEZE_LOCK = 0x64696765
+
+
+def insert_ignore(c: Connection, table: Table) -> sqlite.dml.Insert | postgresql.dml.Insert:
+    """An INSERT that leaves an existing row alone, whichever unique key it meets."""
+    make = sqlite.insert if c.dialect.name == "sqlite" else postgresql.insert
+    return make(table).on_conflict_do_nothing()
+
+
+def lock_freezing(c: Connection) -> None:
+    """Let one freeze at a time decide who gets which post, until the transaction ends.
+
+    SQLite's write transaction is such a lock already.
+    """
+    if c.dialect.name != "sqlite":
+        c.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FREEZE_LOCK})
