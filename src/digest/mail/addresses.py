@@ -56,6 +56,4 @@ def _accepted(text: str, ascii_form: str) -> Address | AddressProblem:
     # RFC 2047, section 5: mail programs would decode it into another address.
     if not ascii_form or "=?" in ascii_form:
         return AddressProblem(text, "The characters =? cannot stand in an address.")
-    if len(ascii_form) > _LONGEST:
-        return AddressProblem(text, f"An address has at most {_LONGEST} characters.")
     return Address(ascii_form, ascii_form.casefold())

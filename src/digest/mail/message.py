@@ -28,7 +28,7 @@ _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _FEEDBACK_FIELD = re.compile(r"[A-Za-z0-9._/@-]+")
 _NOT_IN_A_PHRASE = re.compile(r"[^A-Za-z0-9 .,'&()/+#-]+")
-_LONGEST_PHRASE = 100
+_LONGEST_PHRASE = 60
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 

@@ -1,0 +1,182 @@
+"""What becomes of a delivery: one row a case, each with its reason."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digest.errors import Refused, Throttled, Unauthorized, Unavailable, Uncertain
+from digest.mail.decisions import LONGEST_PAUSE, MAX_ATTEMPTS, Decision, decide
+from digest.model import DeliveryState, Receipt
+
+NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
+SUBMITTED, PENDING = DeliveryState.SUBMITTED, DeliveryState.PENDING
+REFUSED, FAILED, UNCERTAIN = DeliveryState.REFUSED, DeliveryState.FAILED, DeliveryState.UNCERTAIN
+
+
+def rcpt(code: str, reason: str = "no") -> Refused:
+    return Refused(reason, code, address_fault=True)
+
+
+def decided(outcome, attempts: int = 0, delivery_id: int = 7) -> Decision:
+    return decide(outcome, delivery_id=delivery_id, attempts=attempts, now=NOW)
+
+
+# outcome, state, attempts after the first, bounced, suppressed, mailer stopped, why
+TABLE = [
+    (Receipt("q1", NOW), SUBMITTED, 1, False, False, False, "the server took it"),
+    (Throttled("busy", "451 4.7.1"), PENDING, 1, False, False, False, "a definite 4xx comes again"),
+    (Unavailable("gone"), PENDING, 1, False, False, False, "certainly not accepted"),
+    (
+        Uncertain("no answer"),
+        UNCERTAIN,
+        1,
+        False,
+        False,
+        False,
+        "an editor decides, never the machine",
+    ),
+    (
+        Unauthorized("535", "535 5.7.8"),
+        PENDING,
+        0,
+        False,
+        False,
+        True,
+        "nothing to do with this item",
+    ),
+    (rcpt("550 5.1.1"), REFUSED, 1, True, True, False, "no such mailbox"),
+    (rcpt("550 5.1.2"), REFUSED, 1, True, True, False, "no such host"),
+    (rcpt("550 5.1.10"), REFUSED, 1, True, True, False, "the domain takes no mail (RFC 7505)"),
+    (rcpt("550 5.0.0"), REFUSED, 1, True, True, False, "refused for good, without detail"),
+    (rcpt("550"), REFUSED, 1, True, True, False, "no such mailbox, from a plain server"),
+    (rcpt("551"), REFUSED, 1, True, True, False, "moved, from a plain server"),
+    (rcpt("553"), REFUSED, 1, True, True, False, "not a mailbox name, from a plain server"),
+    (rcpt("552 5.2.2"), REFUSED, 1, True, False, False, "full today is not dead"),
+    (rcpt("550 5.2.1"), REFUSED, 1, True, False, False, "a disabled mailbox may come back"),
+    (rcpt("554 5.3.0"), REFUSED, 1, True, False, False, "the other system's fault"),
+    (rcpt("550 5.4.1"), REFUSED, 1, True, False, False, "the network's fault"),
+    (rcpt("501 5.5.2"), REFUSED, 1, True, False, False, "a protocol's fault"),
+    (rcpt("552"), REFUSED, 1, True, False, False, "full, from a plain server"),
+    (rcpt("554"), REFUSED, 1, True, False, False, "says nothing of the address"),
+    (rcpt(""), REFUSED, 1, True, False, False, "an adapter without codes suppresses nobody"),
+    (rcpt("550 5.7.1"), PENDING, 1, False, False, True, "policy says nothing of the address"),
+    (rcpt("550 5.7.515"), PENDING, 1, False, False, True, "our domain fails Outlook's checks"),
+    (rcpt("550 5.7.26"), PENDING, 1, False, False, True, "our domain fails Gmail's checks"),
+    (rcpt("550 5.1.8"), PENDING, 1, False, False, True, "the sender's address, not the reader's"),
+    (rcpt("553 5.1.7"), PENDING, 1, False, False, True, "the sender's address, not the reader's"),
+    (
+        rcpt("550", "relay not permitted"),
+        PENDING,
+        1,
+        False,
+        False,
+        True,
+        "our login, said without 5.7",
+    ),
+    (
+        rcpt("550", "blocked using a DNSBL"),
+        PENDING,
+        1,
+        False,
+        False,
+        True,
+        "our host, said without 5.7",
+    ),
+    (
+        rcpt("550 5.1.1", "spam trap, no such user"),
+        REFUSED,
+        1,
+        True,
+        True,
+        False,
+        "codes beat words",
+    ),
+    (
+        Refused("too large", "552 5.3.4"),
+        REFUSED,
+        1,
+        False,
+        False,
+        False,
+        "the message, not the address",
+    ),
+    (Refused("no", "550 5.1.1"), REFUSED, 1, False, False, False, "after DATA the address is kept"),
+    (Refused("no", "554"), REFUSED, 1, False, False, False, "after DATA the address is kept"),
+    (Refused("no", "550 5.7.1"), PENDING, 1, False, False, True, "policy, after DATA too"),
+]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "attempts", "bounced", "suppressed", "stopped", "why"),
+    TABLE,
+    ids=[row[-1] for row in TABLE],
+)
+def test_each_answer_has_its_consequence(
+    outcome, state, attempts, bounced, suppressed, stopped, why
+) -> None:
+    decision = decided(outcome)
+    assert decision.state is state
+    assert decision.attempts == attempts
+    assert decision.events == (("bounced",) if bounced else ())
+    assert (decision.suppress is not None) is suppressed
+    assert decision.stop_mailer is stopped
+    if not isinstance(outcome, Receipt):
+        assert decision.reason == outcome.reason
+        assert decision.code == getattr(outcome, "code", "")
+
+
+@pytest.mark.parametrize("outcome", [Throttled("busy"), Unavailable("gone"), rcpt("550 5.7.1")])
+def test_attempts_used_up_is_failed_and_says_why(outcome) -> None:
+    last = decided(outcome, attempts=MAX_ATTEMPTS - 1)
+    assert (last.state, last.attempts, last.not_before) == (FAILED, MAX_ATTEMPTS, None)
+    assert last.reason == outcome.reason
+    assert last.suppress is None
+    assert decided(outcome, attempts=MAX_ATTEMPTS - 2).state is PENDING
+
+
+def test_credentials_never_use_up_a_delivery() -> None:
+    assert decided(Unauthorized("535"), attempts=500).state is PENDING
+
+
+def test_pauses_double_from_a_minute() -> None:
+    pauses = [decided(Unavailable("gone"), n).not_before - NOW for n in range(MAX_ATTEMPTS - 1)]
+    for n, pause in enumerate(pauses):
+        assert timedelta(minutes=2**n) <= pause <= timedelta(minutes=2**n) * 1.25
+
+
+@given(st.integers(1, 2**62), st.integers(0, MAX_ATTEMPTS - 2))
+def test_a_pause_is_the_same_each_time_and_never_long(delivery_id: int, attempts: int) -> None:
+    first = decided(Unavailable("gone"), attempts, delivery_id)
+    assert first == decided(Unavailable("gone"), attempts, delivery_id)
+    assert first.not_before is not None
+    assert timedelta(minutes=1) <= first.not_before - NOW <= LONGEST_PAUSE * 1.25
+
+
+def test_deliveries_do_not_come_back_all_at_once() -> None:
+    moments = {decided(Throttled("busy"), 3, n).not_before for n in range(200)}
+    assert len(moments) > 100
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [
+        (timedelta(seconds=1), timedelta(minutes=1), timedelta(seconds=75)),
+        (timedelta(hours=6), timedelta(hours=6), timedelta(hours=6)),
+        (timedelta.max, timedelta(days=1), timedelta(days=1)),
+        (timedelta(days=-5), timedelta(minutes=1), timedelta(seconds=75)),
+    ],
+)
+def test_a_server_that_names_a_time_is_heard_within_reason(asked, least, most) -> None:
+    pause = decided(Throttled("busy", retry_after=asked)).not_before - NOW
+    assert least <= pause <= most
+
+
+@given(st.text(max_size=30), st.text(max_size=30), st.booleans())
+def test_no_code_that_a_server_invents_is_a_crash(code: str, reason: str, fault: bool) -> None:
+    decision = decided(Refused(reason, code, address_fault=fault))
+    assert decision.state in {REFUSED, PENDING}
+    assert fault or decision.suppress is None
