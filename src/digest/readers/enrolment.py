@@ -1,0 +1,151 @@
+"""Who may be enrolled, decided the same way for a sign-up, an operator and an import.
+
+Two rules come before everything: a suppressed address stays suppressed, and a reader who
+left comes back only by their own mail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from digest.store import readers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy.engine import Connection
+
+    from digest.mail.addresses import Address
+    from digest.model import Interests, Rhythm
+    from digest.store.readers import NewSubscription, Renewal, Standing, Suppression
+
+
+class Enrolled(StrEnum):
+    """What became of an offer."""
+
+    ACTIVE = "active"
+    #: Waits for the reader's own confirmation: the opt-in mail must go out.
+    PENDING = "pending"
+    #: Active already, and left as it was.
+    UNCHANGED = "unchanged"
+    SUPPRESSED = "suppressed"
+    #: Unsubscribed, and the offer was not the reader's own.
+    LEFT = "left"
+    #: Not an address, or no such newsletter, series or theme.
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An address offered for one newsletter.
+
+    `consent_at`, aware, is None where the reader has still to confirm. `may_ask` says
+    whether an opt-in mail may be sent to find out.
+    """
+
+    address: Address
+    newsletter: str
+    interests: Interests
+    rhythm: Rhythm
+    consent_source: str
+    consent_at: datetime | None
+    may_ask: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What became of an offer, and what stood there before."""
+
+    outcome: Enrolled
+    before: Standing | None
+    suppression: Suppression | None
+
+
+def decide(offer: Offer, before: Standing | None, suppression: Suppression | None) -> Enrolled:
+    """What becomes of an offer."""
+    if suppression is not None:
+        return Enrolled.SUPPRESSED
+    if before is not None and before.state == "active":
+        return Enrolled.UNCHANGED
+    if before is not None and before.ended_at is not None:
+        return Enrolled.PENDING if offer.may_ask else Enrolled.LEFT
+    return Enrolled.PENDING if offer.consent_at is None else Enrolled.ACTIVE
+
+
+def enrol(c: Connection, offers: Sequence[Offer], now: datetime) -> list[Enrolment]:
+    """Decide and store offers, each (address, newsletter) at most once among them.
+
+    Returns one enrolment per offer, in their order, in a handful of statements.
+    """
+    suppressions = readers.suppressions_of(c, {offer.address.key for offer in offers})
+    welcome = {
+        o.address.key: o.address.display for o in offers if o.address.key not in suppressions
+    }
+    ids = readers.add_subscribers(c, welcome, now)
+    standings = readers.standings_of(c, welcome)
+    enrolments = [
+        _enrolment(
+            offer,
+            standings.get((offer.address.key, offer.newsletter)),
+            suppressions.get(offer.address.key),
+        )
+        for offer in offers
+    ]
+    _store(c, offers, enrolments, ids, now)
+    return enrolments
+
+
+def _enrolment(offer: Offer, before: Standing | None, suppression: Suppression | None) -> Enrolment:
+    return Enrolment(decide(offer, before, suppression), before, suppression)
+
+
+def _store(
+    c: Connection,
+    offers: Sequence[Offer],
+    enrolments: Sequence[Enrolment],
+    ids: dict[str, int],
+    now: datetime,
+) -> None:
+    new: list[NewSubscription] = []
+    renewed: list[Renewal] = []
+    for offer, enrolment in zip(offers, enrolments, strict=True):
+        if enrolment.outcome not in {Enrolled.ACTIVE, Enrolled.PENDING}:
+            continue
+        if enrolment.before is None:
+            new.append(_new(offer, enrolment.outcome, ids[offer.address.key], now))
+        else:
+            renewed.append(_renewal(offer, enrolment.outcome, enrolment.before.id))
+    readers.add_subscriptions(c, new)
+    readers.renew(c, renewed)
+
+
+def _new(offer: Offer, state: Enrolled, subscriber_id: int, now: datetime) -> NewSubscription:
+    return {
+        "subscriber_id": subscriber_id,
+        "newsletter": offer.newsletter,
+        "interests": offer.interests.key,
+        "rhythm": str(offer.rhythm),
+        "state": str(state),
+        "consent_source": offer.consent_source,
+        "consent_at": _consent(offer, state),
+        "created_at": now,
+    }
+
+
+def _renewal(offer: Offer, state: Enrolled, subscription_id: int) -> Renewal:
+    return {
+        "subscription_id": subscription_id,
+        "interests": offer.interests.key,
+        "rhythm": str(offer.rhythm),
+        "state": str(state),
+        "consent_source": offer.consent_source,
+        "consent_at": _consent(offer, state),
+    }
+
+
+def _consent(offer: Offer, state: Enrolled) -> datetime | None:
+    # A pending subscription has no consent yet, whatever was claimed.
+    return offer.consent_at if state is Enrolled.ACTIVE else None
