@@ -20,7 +20,7 @@ MAX_DEPTH = 64
 # C1 controls make Gmail clip a mail; the others are no characters of HTML at all
 # (https://html.spec.whatwg.org/multipage/parsing.html#preprocessing-the-input-stream).
 _FORBIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
 )
 _TOKEN = re.compile(
     r"""(?P<comment> <!--.*?--> )
@@ -39,7 +39,7 @@ _VOID = frozenset(
 # Below stand controls and the characters that markup is made of.
 _FIRST_KEPT, _LAST_CHARACTER = 0xA0, 0x10FFFF
 _BACKSLASH = ord("\\")
-_IN_ATTRIBUTE = str.maketrans({'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": None})
+_IN_ATTRIBUTE = str.maketrans({'"': "&quot;", "\t": "&#9;", "\n": "&#10;"})
 
 
 class MjmlError(DigestError):
@@ -52,7 +52,11 @@ def mjml_to_html(source: str) -> str:
     Equal source gives equal HTML. No file is read, no font or icon is linked to. MjmlError
     where the source is not well formed, nests deeper than MAX_DEPTH, or mrml refuses it.
     """
-    return _back_from_ascii(_rendered(_to_ascii(_well_formed(_FORBIDDEN.sub("", source)))))
+    return _back_from_ascii(_rendered(_to_ascii(_well_formed(_characters(source)))))
+
+
+def _characters(source: str) -> str:
+    return _FORBIDDEN.sub("", source.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _rendered(source: str) -> str:

@@ -47,8 +47,8 @@ def _issue(template: str) -> IssueContent:
         items=(
             _item(1, image=Image(f"{_SITE}/1.png", "A drawing", 1200, 600), parts=(_part(1),)),
             _item(2, image=Image(f"{_SITE}/2.png", ""), parts=(_part(2), _part(2, "other"))),
-            _item(3, author="", parts=(_part(3),), themes=("Funding", "Workforce")),
-            _item(4),
+            _item(3, author="", parts=(_part(3),)),
+            _item(4, themes=("Funding", "Workforce")),
         ),
         utm=(("utm_source", "specimen"),),
         own_hosts=(),
