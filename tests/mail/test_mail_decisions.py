@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 from digest.errors import Refused, Throttled, Unauthorized, Unavailable, Uncertain
 from digest.mail.decisions import LONGEST_PAUSE, MAX_ATTEMPTS, Decision, decide
 from digest.model import DeliveryState, Receipt
+
+if TYPE_CHECKING:
+    from digest.ports import Outcome
 
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 SUBMITTED, PENDING = DeliveryState.SUBMITTED, DeliveryState.PENDING
@@ -25,7 +29,19 @@ def decided(outcome, attempts: int = 0, delivery_id: int = 7) -> Decision:
     return decide(outcome, delivery_id=delivery_id, attempts=attempts, now=NOW)
 
 
-# outcome, state, attempts after the first, bounced, suppressed, mailer stopped, why
+class Case(NamedTuple):
+    """An answer to the first attempt, what must follow, and why."""
+
+    outcome: Outcome
+    state: DeliveryState
+    attempts: int
+    bounced: bool
+    suppressed: bool
+    stopped: bool
+    why: str
+
+
+# outcome, state, attempts, bounced, suppressed, mailer stopped, why
 TABLE = [
     (Receipt("q1", NOW), SUBMITTED, 1, False, False, False, "the server took it"),
     (Throttled("busy", "451 4.7.1"), PENDING, 1, False, False, False, "a definite 4xx comes again"),
@@ -110,23 +126,18 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("outcome", "state", "attempts", "bounced", "suppressed", "stopped", "why"),
-    TABLE,
-    ids=[row[-1] for row in TABLE],
-)
-def test_each_answer_has_its_consequence(
-    outcome, state, attempts, bounced, suppressed, stopped, why
-) -> None:
-    decision = decided(outcome)
-    assert decision.state is state
-    assert decision.attempts == attempts
-    assert decision.events == (("bounced",) if bounced else ())
-    assert (decision.suppress is not None) is suppressed
-    assert decision.stop_mailer is stopped
-    if not isinstance(outcome, Receipt):
-        assert decision.reason == outcome.reason
-        assert decision.code == getattr(outcome, "code", "")
+@pytest.mark.parametrize("row", TABLE, ids=[row[-1] for row in TABLE])
+def test_each_answer_has_its_consequence(row) -> None:
+    case = Case(*row)
+    decision = decided(case.outcome)
+    assert decision.state is case.state
+    assert decision.attempts == case.attempts
+    assert decision.events == (("bounced",) if case.bounced else ())
+    assert (decision.suppress is not None) is case.suppressed
+    assert decision.stop_mailer is case.stopped
+    if not isinstance(case.outcome, Receipt):
+        assert decision.reason == case.outcome.reason
+        assert decision.code == getattr(case.outcome, "code", "")
 
 
 @pytest.mark.parametrize("outcome", [Throttled("busy"), Unavailable("gone"), rcpt("550 5.7.1")])
