@@ -228,8 +228,8 @@ def _conditions(page: Page) -> Iterator[Finding]:
 def _template_syntax(page: Page) -> Iterator[Finding]:
     """Braces of a template that came out as text; those that a post wrote itself are its own."""
     for part, said in (("HTML", page.seen), ("text", page.read)):
-        found = _TEMPLATE_SYNTAX.search(_without_own_words(said, page))
-        if found:
+        found = _TEMPLATE_SYNTAX.search(said)
+        if found and (found := _TEMPLATE_SYNTAX.search(_without_own_words(said, page))):
             yield Severity.ERROR, f"the {part} shows template syntax: {found[0]}"
 
 

@@ -44,8 +44,9 @@ def subjects(content: IssueContent, templates: Path) -> tuple[str, str]:
 
     `templates` is the folder that holds `email/`. ConfigError where a template is at fault.
     """
-    subject = content.typed_subject or _fill(content, templates, "subject.txt")
-    return words.line(subject), words.line(_fill(content, templates, "subject-fallback.txt"))
+    context = _context(content)
+    subject = content.typed_subject or _fill("subject.txt", context, templates)
+    return words.line(subject), words.line(_fill("subject-fallback.txt", context, templates))
 
 
 def subject_for(variant: IssueContent, whole: IssueContent, both: tuple[str, str]) -> str:
@@ -70,11 +71,12 @@ def render(content: IssueContent, templates: Path, *, subject: str | None = None
     `subject` is the one of `subjects` that fits it; None stands for the first. ConfigError
     where a template is at fault, MjmlError where it is filled in but is not MJML.
     """
+    context = _context(content)
     subject = words.line(subject or subjects(content, templates)[0])
-    preheader = words.shorten(_fill(content, templates, "preheader.txt"), PREHEADER_MOST)
-    shown = {"subject": subject, "preheader": preheader}
-    html = mjml_to_html(_fill(content, templates, "body.mjml", **shown))
-    text = _tidy(_fill(content, templates, "body.txt", **shown))
+    preheader = words.shorten(_fill("preheader.txt", context, templates), PREHEADER_MOST)
+    context |= {"subject": subject, "preheader": preheader}
+    html = mjml_to_html(_fill("body.mjml", context, templates))
+    text = _tidy(_fill("body.txt", context, templates))
     checks = preflight(content, html=html, text=text, subject=subject, preheader=preheader)
     return Rendered(subject, preheader, html, text, checks)
 
@@ -89,10 +91,10 @@ def template_problems(templates: Path, config: Config) -> list[Problem]:
 # --- filling -----------------------------------------------------------------------------------
 
 
-def _fill(content: IssueContent, templates: Path, file: str, **shown: str) -> str:
-    name, context = f"{content.template}/{file}", _context(content)
+def _fill(file: str, context: dict[str, Any], templates: Path) -> str:
+    name = f"{context['issue'].template}/{file}"
     try:
-        return _environment(templates).get_template(name).render(context, **shown)
+        return _environment(templates).get_template(name).render(context)
     except Exception as error:
         # Whatever an expression in a template can raise is that template's fault.
         raise ConfigError([_problem(error, templates, name)]) from error
@@ -179,18 +181,19 @@ def _problems_of(name: str, templates: Path) -> Iterator[Problem]:
             f"templates/email/{name}", "", f"no such folder; it must hold {', '.join(FILES)}"
         )
         return
-    for file in FILES:
-        for content in specimens(name):
-            yield from _problems_on(content, templates, file)
+    for content in specimens(name):
+        context = _context(content) | {"subject": "Subject", "preheader": "Preheader"}
+        for file in FILES:
+            yield from _problems_on(file, context, templates)
 
 
-def _problems_on(content: IssueContent, templates: Path, file: str) -> Iterable[Problem]:
+def _problems_on(file: str, context: dict[str, Any], templates: Path) -> Iterable[Problem]:
     try:
-        filled = _fill(content, templates, file, subject="Subject", preheader="Preheader")
+        filled = _fill(file, context, templates)
         if file.endswith(".mjml"):
             mjml_to_html(filled)
     except ConfigError as error:
         return error.problems
     except MjmlError as error:
-        return [_fault(f"{content.template}/{file}", None, str(error))]
+        return [_fault(f"{context['issue'].template}/{file}", None, str(error))]
     return ()
