@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ def blog() -> Iterator[SampleServer]:
 def mails(blog: SampleServer) -> dict[str, str]:
     """The HTML of each template, by the template's name."""
     contents = {"weekly": weekly(blog.url), "series": series(blog.url)}
+    contents["unbreakable"] = unbreakable(weekly(blog.url))
     return {name: render(c, ROOT / "templates").html for name, c in contents.items()}
 
 
@@ -79,6 +81,18 @@ def series(base: str, slug: str = "ipc", most: int = 4) -> IssueContent:
         "and what it takes.",
     }
     return _issue("series", base, chosen, introduction="", **scope)
+
+
+def unbreakable(content: IssueContent) -> IssueContent:
+    """The issue with a long word wherever a word may stand."""
+    word = "Rindfleischetikettierungsueberwachungsaufgabenuebertragungsgesetz" * 3
+    items = []
+    for item in content.items:
+        image = replace(item.post.image, alt=word) if item.post.image else None
+        post = replace(item.post, title=word, author=word, excerpt=f"{word} {word}", image=image)
+        items.append(replace(item, post=post, themes=(word,)))
+    changed = {"introduction": word, "newsletter_title": word, "site_name": word}
+    return replace(content, items=tuple(items), postal_address=word, **changed)
 
 
 INTRODUCTION = (

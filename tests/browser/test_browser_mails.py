@@ -171,3 +171,12 @@ def test_axe_finds_no_serious_fault(shown: Shown) -> None:
     violations = shown.page.evaluate("axe.run().then((result) => result.violations)")
     serious = [v for v in violations if v["impact"] in {"serious", "critical"}]
     assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in serious] == []
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_long_words_do_not_widen_a_mail(
+    browser: Browser, mails: dict[str, str], *, images: bool
+) -> None:
+    shown = show(browser, mails["unbreakable"], 320, images=images)
+    assert overflow(shown) <= 0
+    shown.page.close()

@@ -82,6 +82,12 @@ def test_an_issue_without_posts_is_an_error() -> None:
     assert findings(CONTENT.variant(0))["posts"][0].severity is Severity.ERROR
 
 
+def test_a_post_without_title_is_an_error_that_names_its_url() -> None:
+    (check,) = findings(with_post(title=""))["posts"]
+    assert check.severity is Severity.ERROR
+    assert "https://blog.example/1/" in check.message
+
+
 @pytest.mark.parametrize(
     ("subject", "severity", "says"),
     [
@@ -120,6 +126,12 @@ def test_a_post_lost_from_one_part_is_an_error_that_names_it(part: str, lost: st
 def test_a_mail_that_cannot_be_left_is_an_error(part: str) -> None:
     changed = getattr(GOOD, part).replace(UNSUBSCRIBE_MARK, "https://blog.example/")
     assert findings(**{part: changed})["unsubscribe"][0].severity is Severity.ERROR
+
+
+def test_a_post_that_writes_the_unsubscribe_mark_is_an_error() -> None:
+    content = with_post(url=UNSUBSCRIBE_MARK)
+    checks = render(content, TEMPLATES).preflight
+    assert ("unsubscribe", Severity.ERROR) in {(check.name, check.severity) for check in checks}
 
 
 @pytest.mark.parametrize("part", ["html", "text"])

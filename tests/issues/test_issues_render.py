@@ -17,7 +17,7 @@ from selectolax.lexbor import LexborHTMLParser
 from digest.issues.content import IssueContent, from_json, to_json
 from digest.issues.render import render, subject_for, subjects
 from digest.issues.specimen import specimens
-from digest.issues.words import fit, line, paragraphs, period_label, shorten
+from digest.issues.words import line
 from digest.model import UNSUBSCRIBE_MAILTO_MARK, UNSUBSCRIBE_MARK, Image
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -147,8 +147,6 @@ def test_an_image_keeps_its_shape_and_an_unknown_size_is_not_invented() -> None:
     lead, second = (img.attributes for img in tree(WEEKLY).css("img"))
     assert (lead["width"], lead["height"]) == ("600", "300")
     assert (second["width"], second.get("height")) == ("120", None)
-    assert fit(Image("u", "", 300, 1200), 600, 450) == (112, 450)
-    assert fit(Image("u", "", 200, 100), 600, 450) == (200, 100)
 
 
 # --- subjects ----------------------------------------------------------------------------------
@@ -292,46 +290,7 @@ def test_content_from_the_store_renders_to_the_same_bytes() -> None:
     assert render(from_json(to_json(WEEKLY)), TEMPLATES) == render(WEEKLY, TEMPLATES)
 
 
-# --- words -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("period", "label"),
-    [
-        ("2026-W47", "16–22 November 2026"),
-        ("2026-W49", "30 November – 6 December 2026"),
-        ("2026-W53", "28 December 2026 – 3 January 2027"),
-        ("2026-11", "November 2026"),
-        ("2026-W47.2", "16–22 November 2026, second edition"),
-        ("2026-11.12", "November 2026, edition 12"),
-        ("post:17", "25 October 2026"),
-    ],
-)
-def test_a_period_in_words(period: str, label: str) -> None:
-    # 23:30 in London on the day that summer time ends is the same day; in UTC too.
-    scheduled = datetime(2026, 10, 25, 23, 30, tzinfo=UTC)
-    assert period_label(period, scheduled, "Europe/London") == label
-
-
 def test_a_day_is_the_newsletters_own() -> None:
     late = with_post(WEEKLY, published=datetime(2026, 6, 30, 23, 30, tzinfo=UTC))
     assert "1 July 2026" in render(late, TEMPLATES).text
     assert "30 June 2026" in render(replace(late, time_zone="UTC"), TEMPLATES).text
-
-
-@pytest.mark.parametrize(
-    ("text", "most", "short"),
-    [
-        ("short", 10, "short"),
-        ("one two three", 9, "one two…"),
-        ("one two, three", 10, "one two…"),
-        ("unbreakable", 6, "unbre…"),
-        ("ends exactly", 12, "ends exactly"),
-    ],
-)
-def test_a_text_is_shortened_at_a_word(text: str, most: int, short: str) -> None:
-    assert shorten(text, most) == short
-
-
-def test_paragraphs_are_parted_by_blank_lines() -> None:
-    assert paragraphs("a\nb\r\n \r\nc\n\n\n\nd\n") == ["a b", "c", "d"]

@@ -17,7 +17,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from digest.issues.links import with_utm
 from digest.issues.words import in_lines, line, texts
-from digest.model import UNSUBSCRIBE_MARK, Check, Severity
+from digest.model import UNSUBSCRIBE_MAILTO_MARK, UNSUBSCRIBE_MARK, Check, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,6 +31,7 @@ SIZE_WARNING = 90_000
 SUBJECT_SHOWN = 60
 SUBJECT_LIMIT = 200
 PREHEADER_LEAST, PREHEADER_MOST = 40, 130
+MARKS = (UNSUBSCRIBE_MARK, UNSUBSCRIBE_MAILTO_MARK)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _NOT_PRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -123,6 +124,9 @@ def _quoted(item: Item) -> str:
 def _posts(page: Page) -> Iterator[Finding]:
     if not page.content.items:
         yield Severity.ERROR, "the issue has no posts"
+    for item in page.content.items:
+        if not item.post.title:
+            yield Severity.ERROR, f"the post {item.post.url} has no title"
 
 
 def _both_parts(page: Page) -> Iterator[Finding]:
@@ -143,6 +147,9 @@ def _unsubscribe(page: Page) -> Iterator[Finding]:
         yield Severity.ERROR, "the HTML has no link to unsubscribe"
     if UNSUBSCRIBE_MARK not in page.text:
         yield Severity.ERROR, "the text has no link to unsubscribe"
+    # Each mark becomes the recipient's own link: in a post's words or URL it would lead there too.
+    if any(mark in text for text in texts(page.content) for mark in MARKS):
+        yield Severity.ERROR, "a post contains the placeholder of the link to unsubscribe"
 
 
 def _postal_address(page: Page) -> Iterator[Finding]:
