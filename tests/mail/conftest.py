@@ -1,0 +1,227 @@
+"""Real SMTP servers on loopback: one that accepts, and one that misbehaves to order."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import struct
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiosmtpd.smtp import SMTP, AuthResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: A self-signed certificate for 127.0.0.1 and its key, good for nothing but these tests.
+LOOPBACK = Path(__file__).with_name("loopback.pem")
+
+USER, PASSWORD = "digest", "correct horse"
+
+#: Instead of a reply: close the connection, or say nothing until the test is over.
+DROP, HANG = "drop", "hang"
+
+
+def server_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(LOOPBACK)
+    return context
+
+
+@dataclass
+class ScriptedServer:
+    """An SMTP server that answers each verb as told, and politely where nothing is told.
+
+    `answers` maps a verb to what is said to it: one answer for always, or a list that is used
+    up. Verbs beside SMTP's own: "connect" for the greeting, "body" for what comes after 354,
+    "end" for the line that ends the body.
+    """
+
+    answers: dict[str, str | list[str]] = field(default_factory=dict)
+    extensions: tuple[str, ...] = ()
+    tls: bool = False
+    commands: list[str] = field(default_factory=list)
+    accepted: list[bytes] = field(default_factory=list)
+    connections: int = 0
+
+    def __post_init__(self) -> None:
+        self._over = threading.Event()
+        self._clients: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    @property
+    def verbs(self) -> list[str]:
+        """The commands without their arguments."""
+        return [line.partition(" ")[0].upper() for line in self.commands]
+
+    def stop(self) -> None:
+        """End the server: clients are cut off, and no one else gets in."""
+        if self._over.is_set():
+            return
+        self._over.set()
+        self.cut()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+
+    def cut(self) -> None:
+        """Close all connections, as an idle server does."""
+        for client in self._clients:
+            try:
+                client.shutdown(socket.SHUT_RDWR)
+            except OSError:  # it went first
+                continue
+
+    def _serve(self) -> None:
+        with ExitStack() as talks:
+            while not self._over.is_set():
+                try:
+                    client, _ = self._listener.accept()
+                except OSError:  # stopped
+                    return
+                self.connections += 1
+                self._clients.append(client)
+                talk = threading.Thread(target=self._talk, args=(client,))
+                talks.callback(talk.join)
+                talk.start()
+
+    def _talk(self, client: socket.socket) -> None:
+        try:
+            if self.tls:
+                client = server_context().wrap_socket(client, server_side=True)
+            self._converse(client)
+        except OSError:  # the client, or the test, hung up
+            return
+        finally:
+            client.close()
+
+    def _converse(self, client: socket.socket) -> None:
+        stream = client.makefile("rwb", buffering=0)
+        alive = self._say(client, self._told("connect", "220 scripted"))
+        while alive and (line := stream.readline().decode("latin-1")):
+            self.commands.append(line.rstrip("\r\n"))
+            verb = self.verbs[-1]
+            told = self._told(verb, self._manners(verb))
+            alive = self._say(client, told)
+            if told.startswith("354"):
+                alive = self._read_body(client)
+            if verb == "STARTTLS" and told.startswith("220"):
+                client = server_context().wrap_socket(client, server_side=True)
+                stream = client.makefile("rwb", buffering=0)
+
+    def _read_body(self, client: socket.socket) -> bool:
+        if "body" in self.answers:
+            return self._say(client, self._told("body", ""))
+        body = b""
+        with client.makefile("rb") as reader:
+            while (line := reader.readline()) != b".\r\n":
+                if not line:
+                    return False
+                body += line
+        told = self._told("end", "250 2.0.0 Ok: queued as Q1")
+        if told.startswith("250"):
+            self.accepted.append(body)
+        return self._say(client, told)
+
+    def _manners(self, verb: str) -> str:
+        if verb == "EHLO":
+            words = ("250-scripted", *(f"250-{each}" for each in self.extensions), "250 HELP")
+            return "\r\n".join(words)
+        return {"DATA": "354 go on", "QUIT": "221 bye", "STARTTLS": "220 go on"}.get(verb, "250 Ok")
+
+    def _told(self, verb: str, manners: str) -> str:
+        told = self.answers.get(verb, manners)
+        if isinstance(told, list):
+            return told.pop(0) if told else manners
+        return told
+
+    def _say(self, client: socket.socket, told: str) -> bool:
+        """Say it; return whether the talk goes on."""
+        if told == HANG:
+            self._over.wait()
+        if told in {HANG, DROP}:
+            # No goodbye: a reset, as from a host that died.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return False
+        client.sendall(f"{told}\r\n".encode())
+        return not told.startswith("421")
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[..., ScriptedServer]]:
+    with ExitStack() as servers:
+
+        def start(**script: Any) -> ScriptedServer:
+            server = ScriptedServer(**script)
+            servers.callback(server.stop)
+            return server
+
+        yield start
+
+
+@dataclass
+class Inbox:
+    """What a real server accepted: (sender, recipients, message)."""
+
+    mails: list[tuple[str, list[str], bytes]] = field(default_factory=list)
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.mails.append((envelope.mail_from, envelope.rcpt_tos, envelope.content))
+        return f"250 2.0.0 Ok: queued as AIO{len(self.mails)}"
+
+
+def _authenticate(
+    server: Any, session: Any, envelope: Any, mechanism: str, data: Any
+) -> AuthResult:
+    known = (data.login, data.password) == (USER.encode(), PASSWORD.encode())
+    return AuthResult(success=known, handled=False)
+
+
+@dataclass
+class RealServer:
+    """aiosmtpd: asks for STARTTLS, then for user name and password."""
+
+    inbox: Inbox
+    port: int
+
+
+@pytest.fixture
+def real_server() -> Iterator[RealServer]:
+    inbox = Inbox()
+    context = server_context()
+
+    def protocol() -> SMTP:
+        return SMTP(
+            inbox,
+            loop=loop,
+            tls_context=context,
+            require_starttls=True,
+            authenticator=_authenticate,
+            auth_required=True,
+        )
+
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(loop.create_server(protocol, "127.0.0.1", 0))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield RealServer(inbox, server.sockets[0].getsockname()[1])
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    server.close()
+    loop.run_until_complete(_hung_up())
+    loop.close()
+
+
+async def _hung_up() -> None:
+    """Wait for the conversations to end that their clients have left."""
+    talks = asyncio.all_tasks() - {asyncio.current_task()}
+    if talks:
+        await asyncio.wait(talks, timeout=5)
