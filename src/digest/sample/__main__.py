@@ -10,6 +10,7 @@ from types import FrameType
 
 from digest.sample.blog import read_anchor
 from digest.sample.server import HOST, SampleServer, utc_now
+from digest.sample.tour import TourError, take_tour
 
 USAGE_ERROR = 2
 PORT = 8765
@@ -17,31 +18,50 @@ LAST_PORT = 65535
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve the blog; the exit code says whether it could."""
+    """Serve the blog or take the tour; the exit code says whether it could."""
     options = _parser().parse_args(argv)
     try:
-        server = SampleServer(anchor=read_anchor(options.anchor_file, utc_now()), port=options.port)
-    except (ValueError, OSError) as error:
-        return _refuse(f"cannot use {options.anchor_file} as the anchor file: {error}")
-    try:
-        server.start()
+        return int(options.run(options))
     except (OSError, OverflowError) as error:
         why = error.strerror.lower() if isinstance(error, OSError) and error.strerror else error
         return _refuse(
             f"cannot listen on {HOST}:{options.port} ({why}); "
-            f"stop what uses it or choose another port: --port {_other(options.port)}"
+            f"stop what uses it or choose another port: {options.cure}{_other(options.port)}"
         )
+
+
+def _serve(options: argparse.Namespace) -> int:
+    try:
+        anchor = read_anchor(options.anchor_file, utc_now())
+    except (ValueError, OSError) as error:
+        return _refuse(f"cannot use {options.anchor_file} as the anchor file: {error}")
+    server = SampleServer(anchor=anchor, port=options.port)
+    server.start()
     _wait(server)
+    return 0
+
+
+def _tour(options: argparse.Namespace) -> int:
+    try:
+        take_tour(options.home, options.port)
+    except TourError as error:
+        return _refuse(str(error), 1)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m digest.sample", description=__doc__)
-    serve = parser.add_subparsers(required=True).add_parser("serve", help="serve the blog")
+    commands = parser.add_subparsers(required=True)
+    serve = commands.add_parser("serve", help="serve the blog")
     serve.add_argument(
         "--anchor-file", type=Path, required=True, help="keeps the time of the first start"
     )
     serve.add_argument("--port", type=int, default=PORT, help="0 takes any free port")
+    serve.set_defaults(run=_serve, cure="--port ")
+    tour = commands.add_parser("tour", help="do the main job once on the blog")
+    tour.add_argument("--home", type=Path, default=Path(), help="holds config/ and templates/")
+    tour.add_argument("--port", type=int, default=PORT)
+    tour.set_defaults(run=_tour, cure="make run PORT=")
     return parser
 
 
@@ -62,9 +82,9 @@ def _other(port: int) -> int:
     return port + 1 if 0 < port < LAST_PORT else PORT
 
 
-def _refuse(message: str) -> int:
+def _refuse(message: str, code: int = USAGE_ERROR) -> int:
     sys.stderr.write(f"digest.sample: {message}\n")
-    return USAGE_ERROR
+    return code
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, insert, or_, select, update
 
 from digest.model import RELEASING, Account, DeliveryState, IssueState
-from digest.store.dialect import insert_ignore
+from digest.store.readers import Suppression, suppress
 from digest.store.tables import (
     deliveries,
     delivery_events,
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy.engine import Connection
+
+    from digest.mail.decisions import Decision
 
 S = DeliveryState
 
@@ -225,32 +227,36 @@ def _barred(c: Connection, claimed: Claimed) -> str:
     return "" if consent == "active" else "unsubscribed"
 
 
+def fail(c: Connection, claimed: Claimed, worker: str, reason: str, now: datetime) -> None:
+    """Give up a claimed delivery whose message cannot be made; an editor may retry it."""
+    c.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.id == claimed.id,
+            deliveries.c.worker == worker,
+            deliveries.c.state == S.CLAIMED,
+        )
+        .values(state=S.FAILED, reason=reason, worker=None, lease_until=None, state_at=now)
+    )
+
+
 # --- outcomes ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one submission, ready to be written."""
-
-    state: DeliveryState
-    not_before: datetime | None = None
-    remote_id: str | None = None
-    code: str | None = None
-    reason: str | None = None
-    #: Whether this try counts; a mailer that stopped did not try.
-    counts: bool = True
-    #: Anymail's word, e.g. "bounced"; None where nothing is known beyond the state.
-    event: str | None = None
-    #: Why the address must never be mailed again, or None.
-    suppress: str | None = None
-
-
-def finish(c: Connection, claimed: Claimed, worker: str, result: Result, now: datetime) -> bool:
-    """Write the outcome of a submission; False where the row was no longer this worker's.
+def finish(
+    c: Connection,
+    claimed: Claimed,
+    worker: str,
+    decision: Decision,
+    *,
+    remote_id: str | None,
+    now: datetime,
+) -> bool:
+    """Write what follows from an answer; False where the row was no longer this worker's.
 
     An answer that comes after the worker was given up for dead still counts.
     """
-    open_again = result.state is S.PENDING
+    again = decision.state is S.PENDING
     changed = c.execute(
         update(deliveries)
         .where(
@@ -259,41 +265,28 @@ def finish(c: Connection, claimed: Claimed, worker: str, result: Result, now: da
             deliveries.c.state.in_([S.SUBMITTING, S.UNCERTAIN]),
         )
         .values(
-            state=result.state,
-            not_before=result.not_before,
-            remote_id=result.remote_id,
-            code=result.code,
-            reason=result.reason,
-            attempts=deliveries.c.attempts - (0 if result.counts else 1),
-            worker=None if open_again else worker,
+            state=decision.state,
+            attempts=decision.attempts,
+            not_before=decision.not_before,
+            remote_id=remote_id,
+            code=decision.code or None,
+            reason=decision.reason or None,
+            worker=None if again else worker,
             lease_until=None,
             state_at=now,
         )
     )
     if changed.rowcount != 1:
         return False
-    if result.event:
-        record_event(c, claimed.id, result.event, now, result)
-    if result.suppress:
-        suppress(c, claimed.address_key, result.suppress, "smtp", now)
-    if result.state in RELEASING:
+    for event in decision.events:
+        values = {"event": event, "at": now, "code": decision.code, "detail": decision.reason}
+        c.execute(insert(delivery_events).values(delivery_id=claimed.id, **values))
+    if decision.suppress:
+        found = Suppression(reason=decision.suppress, origin="bounce", at=now)
+        suppress(c, claimed.address_key, found)
+    if decision.state in RELEASING:
         _release_posts(c, claimed.issue_id, [claimed.subscriber_id])
     return True
-
-
-def record_event(c: Connection, delivery_id: int, event: str, at: datetime, result: Result) -> None:
-    """Note what became known of a delivery, in Anymail's words."""
-    values = {"event": event, "at": at, "code": result.code, "detail": result.reason}
-    c.execute(insert(delivery_events).values(delivery_id=delivery_id, **values))
-
-
-def suppress(c: Connection, address_key: str, reason: str, origin: str, at: datetime) -> None:
-    """Never mail this address again; the first reason stands."""
-    c.execute(
-        insert_ignore(c, suppressions).values(
-            address_key=address_key, reason=reason, origin=origin, at=at
-        )
-    )
 
 
 def _release_posts(c: Connection, issue_id: int, subscribers: Iterable[int]) -> None:
@@ -367,10 +360,15 @@ def recover(
     return uncertain
 
 
-def uncertain_ids(c: Connection, issue_id: int) -> list[tuple[int, str]]:
-    """Delivery id and Message-ID of what may have been accepted."""
+def uncertain_ids(c: Connection, issue_id: int, *, decided: bool = False) -> list[tuple[int, str]]:
+    """Delivery id and Message-ID of what may have been accepted.
+
+    `decided` includes those that an editor left uncertain for good.
+    """
     d = deliveries.c
     query = select(d.id, d.message_id).where(d.issue_id == issue_id, d.state == S.UNCERTAIN)
+    if not decided:
+        query = query.where(d.settled.is_(None))
     return [(row.id, row.message_id) for row in c.execute(query.order_by(d.id))]
 
 

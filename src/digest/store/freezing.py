@@ -7,6 +7,7 @@ are few different ones, so wants are worked out once per interests and joined.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import (
@@ -134,6 +135,48 @@ def enqueue(
         " state attempts state_at"
     )
     return c.execute(insert(deliveries).from_select(columns.split(), chosen)).rowcount
+
+
+def reserved_elsewhere(c: Connection, subscriber_id: int, *, but: int | None) -> set[int]:
+    """Posts that a reader had or will have from another issue than `but`."""
+    r = reservations.c
+    query = select(r.post_id).where(r.subscriber_id == subscriber_id, r.repeat == 0)
+    if but is not None:
+        query = query.where(r.issue_id != but)
+    return set(c.scalars(query))
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One reader's subscription, as freezing would see it."""
+
+    subscriber_id: int
+    subscription_id: int
+    address: str
+    interests: str
+    state: str
+    #: Why the address is suppressed, or None.
+    suppressed: str | None
+
+
+def reader_of(c: Connection, address_key: str, newsletter: str) -> Reader | None:
+    """The reader with this address key, if they ever subscribed to the newsletter."""
+    query = (
+        select(
+            subscribers.c.id,
+            subscriptions.c.id,
+            subscribers.c.address,
+            subscriptions.c.interests,
+            subscriptions.c.state,
+            suppressions.c.reason,
+        )
+        .select_from(subscriptions)
+        .join(subscribers, subscribers.c.id == subscriptions.c.subscriber_id)
+        .outerjoin(suppressions, suppressions.c.address_key == subscribers.c.address_key)
+        .where(subscribers.c.address_key == address_key, subscriptions.c.newsletter == newsletter)
+    )
+    row = c.execute(query).one_or_none()
+    return Reader(*row) if row else None
 
 
 def _masks(issue_id: int, bits: Mapping[int, int]) -> Select[tuple[int, int]]:

@@ -248,6 +248,11 @@ def _record(
     c.execute(insert(issue_transitions).values(issue_id=issue_id, **values))
 
 
+def mark_checked(c: Connection, issue_id: int, at: datetime) -> None:
+    """Note that the picked posts were fetched again and stand as approved."""
+    c.execute(update(issues).where(issues.c.id == issue_id).values(checked_at=at))
+
+
 # --- checks as JSON ----------------------------------------------------------------------------
 
 

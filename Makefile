@@ -1,0 +1,62 @@
+# Everything a developer or an operator runs here. `make help` lists it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PORT ?= 8765
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+export DO_NOT_TRACK = 1
+
+.PHONY: help run test test-browser test-kill lint bench lock clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+run: $(VENV)/run.stamp ## Set up, then do the main job once on the sample blog
+	@$(BIN)/python -m digest.sample tour --home . --port $(PORT)
+
+test: $(VENV)/dev.stamp ## Set up, then run the tests
+	@$(BIN)/python -m pytest -n auto --dist worksteal
+
+test-kill: $(VENV)/dev.stamp ## SIGKILL a delivery twenty times against a real SMTP server
+	@$(BIN)/python -m pytest -m kill tests/kill
+
+test-browser: $(VENV)/dev.stamp node_modules/axe-core/axe.min.js ## Mails and pages in Debian's chromium
+	@$(BIN)/python -m pytest -m browser tests/browser
+
+lint: $(VENV)/dev.stamp ## Ruff and mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(VENV)/dev.stamp ## Start-up times, and the ledger beside a plain loop
+	@$(BIN)/python tests/bench/bench.py
+
+lock: ## Resolve the lock files anew (needs uv)
+	@printf 'hatchling\neditables\n' | uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	  pyproject.toml - --output-file requirements.lock
+	@printf 'hatchling\neditables\n' | uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	  --extra dev pyproject.toml - --output-file requirements-dev.lock
+
+clean: ## Remove what the targets made; var/ with its database stays
+	@rm -rf $(VENV) node_modules build dist .pytest_cache .mypy_cache .ruff_cache
+
+# A virtual environment of the exact versions of the lock file, whose hashes pip checks. The
+# project itself is installed without its dependencies, built by the locked hatchling.
+$(VENV)/run.stamp: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/run.stamp
+
+node_modules/axe-core/axe.min.js:
+	@npm install --no-save --no-package-lock --no-audit --no-fund --loglevel=error axe-core@4.14.1

@@ -1,0 +1,98 @@
+"""Puts the parts together: the only place that names concrete adapters."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from digest.config import Config, FileMailer
+from digest.settings import find_home, load_config
+from digest.store.engine import Store, open_store
+from digest.store.migrate import ensure_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from digest.feeds.fetch import Fetcher
+    from digest.ports import Clock, Mailer
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class App:
+    """Everything that a command or flow works with. Parts are made when first asked for."""
+
+    home: Path
+    config: Config
+    store: Store
+    clock: Clock
+
+    @property
+    def var(self) -> Path:
+        return self.home / "var"
+
+    @property
+    def templates(self) -> Path:
+        return self.home / "templates"
+
+    @property
+    def secret_path(self) -> Path:
+        return self.var / "secret.key"
+
+    @cached_property
+    def secret(self) -> bytes:
+        """The site's signing secret, made at the first run."""
+        from digest.readers.tokens import load_secret
+
+        return load_secret(self.secret_path)
+
+    def mailer(self, slug: str) -> Mailer:
+        """The mailer of that name in config; nothing is connected yet."""
+        settings = self.config.mailers[slug]
+        if isinstance(settings, FileMailer):
+            from digest.mail.mailers.file import MaildirMailer
+
+            return MaildirMailer(self.home / settings.path, self.clock)
+        from digest.mail.mailers.smtp import RelayMailer
+
+        return RelayMailer(settings, self.clock)
+
+    def fetcher(self) -> Fetcher:
+        from digest.feeds.fetch import Fetcher
+
+        return Fetcher(self.config.site, self.clock)
+
+
+@contextmanager
+def bootstrap(home: Path | None = None, *, clock: Clock = utc_now) -> Iterator[App]:
+    """Open the home folder's config and store, migrated; closes the store at the end.
+
+    Raises ConfigError with every fault of config, UsageError where there is no home folder.
+    """
+    folder = find_home(home)
+    config = load_config(folder)
+    store = open_store(config.store, folder, os.environ.get("DIGEST_DATABASE_URL"))
+    app = App(folder, config, store, clock)
+    try:
+        ensure_schema(store, backup=partial(_backup_before_migration, app))
+        yield app
+    finally:
+        store.engine.dispose()
+
+
+def _backup_before_migration(app: App, revision: str) -> None:
+    from digest.store.backup import backup
+
+    now = app.clock()
+    folder = app.var / "backups"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"before-{revision}-{now:%Y%m%dT%H%M%SZ}.tar.gz"
+    backup(app.store, app.secret_path, file, now)

@@ -1,0 +1,41 @@
+"""The command line. `digest --help` imports nothing heavy; each command imports what it needs."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from digest.cli import check, decisions, issues, ledger, posts, readers, social, store
+from digest.errors import ConfigError, DigestError
+
+app = typer.Typer(
+    name="digest",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Newsletters and social threads for a blog that writes in series: "
+        "never twice, never lost, never unseen."
+    ),
+    epilog="Exit codes: 0 done, 1 unexpected, 2 bad usage or configuration, 3 done in part.",
+)
+for room in (check, posts, issues, decisions, ledger, store):
+    room.add_to(app)
+app.add_typer(readers.app, name="readers", help="Subscribers: add, import, list, leave.")
+app.add_typer(social.app, name="social", help="Hashtag threads: plan them and see them.")
+
+
+def main() -> None:
+    """Run the command line; expected errors are a sentence and exit code 2."""
+    try:
+        app()
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        print("Run `digest check` to see every fault at once.", file=sys.stderr)
+        sys.exit(2)
+    except DigestError as error:
+        print(f"digest: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,48 @@
+"""`digest check`: everything that is wrong with config and templates, in one go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from digest.cli.common import Home, Json, finish, say, show
+
+if TYPE_CHECKING:
+    import typer
+
+    from digest.errors import Problem
+
+
+def check(home: Home = None, as_json: Json = False) -> None:
+    """Validate all of config and templates; writes nothing.
+
+    Example: digest check
+    """
+    problems = _problems(home)
+    if as_json:
+        errors = [{"file": p.file, "key": p.key, "message": p.message} for p in problems]
+        show({"ok": not problems, "errors": errors})
+    else:
+        for problem in problems:
+            say(str(problem))
+        say(f"{len(problems)} faults." if problems else "Config and templates are in order.")
+    if problems:
+        finish(2)
+
+
+def _problems(home: Home) -> list[Problem]:
+    from digest.errors import ConfigError
+    from digest.issues.render import template_problems
+    from digest.settings import find_home, load_config
+    from digest.social.thread import template_problems as social_problems
+
+    folder = find_home(home)
+    try:
+        config = load_config(folder)
+    except ConfigError as error:
+        return list(error.problems)
+    found = template_problems(folder / "templates", config)
+    return sorted([*found, *social_problems(folder / "templates", config)])
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(check)

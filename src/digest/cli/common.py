@@ -1,0 +1,160 @@
+"""What the commands share: options, output, runs, and who is acting."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from digest.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from digest.bootstrap import App
+    from digest.config import Config
+
+#: Exit code of a command that did a part, or waits for a decision.
+PARTIAL = 3
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", help="Folder with config/ and templates/. Default: DIGEST_HOME, or here."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+By = Annotated[str | None, typer.Option("--by", help="Who decides. Default: your login name.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
+Series = Annotated[str | None, typer.Option("--series", help="Only this series, e.g. ipc.")]
+Theme = Annotated[str | None, typer.Option("--theme", help="Only this theme, e.g. funding.")]
+
+
+@contextmanager
+def opened(home: Path | None) -> Iterator[App]:
+    """The app of a home folder, with its logs."""
+    from digest.bootstrap import bootstrap
+    from digest.logs import log_to
+
+    with bootstrap(home) as app:
+        log_to(app.var / "log")
+        yield app
+
+
+def say(text: str = "") -> None:
+    """A line for the person at the terminal, on stdout."""
+    print(text)
+
+
+def note(text: str) -> None:
+    """Progress and asides, on stderr."""
+    print(text, file=sys.stderr)
+
+
+def show(document: Any) -> None:
+    """The one JSON document of a command."""
+    print(json.dumps(document, ensure_ascii=False, indent=2, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def finish(code: int) -> NoReturn:
+    raise typer.Exit(code)
+
+
+def who(by: str | None) -> str:
+    """The acting person's name, for transitions and runs."""
+    if by:
+        return by
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def moment(text: str | None, config: Config) -> datetime | None:
+    """An ISO 8601 date or time; without an offset it is in the site's zone."""
+    if text is None:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is not an ISO 8601 time such as 2026-11-23T08:00 or 2026-11-23"
+        ) from None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=config.site.zone)
+
+
+@contextmanager
+def recorded(app: App, what: str, by: str | None, **parameters: Any) -> Iterator[RunRecord]:
+    """Keep the run: begun now, ended with what the command says, or as failed."""
+    from digest.logs import mask
+    from digest.store.runs import Ending, begin_run, end_run
+
+    with app.store.write() as c:
+        run_id = begin_run(c, what, parameters, who(by), app.clock())
+    record = RunRecord()
+    try:
+        yield record
+    except BaseException as error:
+        failed = Ending("failed", {}, mask(f"{type(error).__name__}: {error}"))
+        with app.store.write() as c:
+            end_run(c, run_id, failed, app.clock())
+        raise
+    ending = Ending(record.outcome, record.counts, record.reason, record.issue_id)
+    with app.store.write() as c:
+        end_run(c, run_id, ending, app.clock())
+
+
+class RunRecord:
+    """What a command has to say about its run."""
+
+    def __init__(self) -> None:
+        self.outcome = "done"
+        self.counts: Mapping[str, int] = {}
+        self.reason = ""
+        self.issue_id: int | None = None
+
+
+@contextmanager
+def progress(label: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+    """A progress bar on stderr where a person is watching; a call is one step."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda: bar.advance(task)
+
+
+def when(value: datetime | None, config: Config) -> str:
+    """A time for people, in the site's zone."""
+    return value.astimezone(config.site.zone).strftime("%a %d %b %Y %H:%M") if value else "-"
+
+
+def table(rows: Sequence[tuple[str, ...]], heads: tuple[str, ...]) -> None:
+    """A plain table: readable at 80 columns and in a log."""
+    widths = [max(len(str(row[n])) for row in [heads, *rows]) for n in range(len(heads))]
+    for row in [heads, *rows]:
+        cells = (str(cell).ljust(width) for cell, width in zip(row, widths, strict=True))
+        say("  ".join(cells).rstrip())

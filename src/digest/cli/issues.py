@@ -1,0 +1,326 @@
+"""An issue on its way: preview, send, deliver."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from digest.cli.common import (
+    PARTIAL,
+    By,
+    DryRun,
+    Home,
+    Json,
+    Series,
+    Theme,
+    finish,
+    moment,
+    note,
+    opened,
+    progress,
+    recorded,
+    say,
+    show,
+    when,
+    who,
+)
+from digest.cli.stopping import stop_gently
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from digest.bootstrap import App
+    from digest.cli.previews import PreviewFiles
+    from digest.issues.compose import Request
+    from digest.issues.preview import Preview
+    from digest.sending import Sent
+
+Newsletter = Annotated[str, typer.Argument(help="A newsletter of config, e.g. weekly.")]
+IssueId = Annotated[int, typer.Argument(metavar="ISSUE", help="The issue's number.")]
+Repeat = Annotated[
+    bool, typer.Option("--repeat", help="Also to readers who have had the posts already.")
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", metavar="ISO", help="When the issue is due. Default: now."),
+]
+Rhythm = Annotated[
+    str | None,
+    typer.Option("--rhythm", help="For which readers: weekly or monthly. Default: the cadence."),
+]
+Edition = Annotated[
+    int, typer.Option("--edition", min=1, help="2 asks for a second issue in one period.")
+]
+
+
+def _request(
+    app: App,
+    newsletter: str,
+    series: str | None,
+    theme: str | None,
+    *,
+    repeat: bool,
+    as_of: str | None,
+    rhythm: str | None,
+    edition: int,
+) -> Request:
+    from digest.config import rhythm_of
+    from digest.errors import UsageError
+    from digest.issues.compose import Request, newsletter_of
+    from digest.issues.scope import make_scope
+    from digest.model import Rhythm
+
+    declared = newsletter_of(app.config, newsletter)
+    if rhythm and rhythm not in (Rhythm.WEEKLY, Rhythm.MONTHLY):
+        raise UsageError(f"no rhythm {rhythm!r}; there are: weekly, monthly")
+    return Request(
+        newsletter=newsletter,
+        scope=make_scope(app.config, series, theme),
+        rhythm=Rhythm(rhythm) if rhythm else rhythm_of(declared),
+        scheduled_at=moment(as_of, app.config) or app.clock(),
+        repeat=repeat,
+        edition=edition,
+    )
+
+
+# --- preview -----------------------------------------------------------------------------------
+
+
+def preview(
+    newsletter: Newsletter,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")],
+    series: Series = None,
+    theme: Theme = None,
+    repeat: Repeat = False,
+    as_of: AsOf = None,
+    rhythm: Rhythm = None,
+    edition: Edition = 1,
+    reader: Annotated[
+        str | None, typer.Option("--for", metavar="ADDRESS", help="The copy of this reader.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write what would go out, and why each post was picked; sends nothing.
+
+    Example: digest preview weekly --out /tmp/preview
+    """
+    from digest.issues.preview import preview as make_preview
+
+    with opened(home) as app:
+        request = _request(
+            app,
+            newsletter,
+            series,
+            theme,
+            repeat=repeat,
+            as_of=as_of,
+            rhythm=rhythm,
+            edition=edition,
+        )
+        _classify(app)
+        with app.store.read() as c:
+            shown = make_preview(c, app.config, app.templates, request)
+        made = _write_preview(app, shown, out, reader, request.scheduled_at)
+        document = _preview_json(shown, made)
+    if as_json:
+        show(document)
+    else:
+        _tell_preview(shown, document, out)
+
+
+def _classify(app: App) -> None:
+    from digest.store.memberships import ensure_memberships
+
+    with app.store.write() as c:
+        ensure_memberships(c, app.config)
+
+
+def _write_preview(
+    app: App, shown: Preview, out: Path, reader: str | None, date: datetime
+) -> PreviewFiles:
+    from digest.cli.previews import preview_files
+
+    made = preview_files(app, shown, reader, date)
+    picks = json.dumps(_picks_json(shown), ensure_ascii=False, indent=2) + "\n"
+    out.mkdir(parents=True, exist_ok=True)
+    for name, data in {**made.files, "picks.json": picks.encode()}.items():
+        (out / name).write_bytes(data)
+    return made
+
+
+def _picks_json(shown: Preview) -> list[dict[str, Any]]:
+    return [
+        {
+            "guid": line.guid,
+            "title": line.title,
+            "in": line.pick.is_in,
+            "position": line.pick.position,
+            "reason": line.pick.reason,
+        }
+        for line in shown.picks
+    ]
+
+
+def _preview_json(shown: Preview, made: PreviewFiles) -> dict[str, Any]:
+    return {
+        "subject": made.subject,
+        "html_bytes": len(made.files.get("issue.html", b"")),
+        "picks": _picks_json(shown),
+        "preflight": [asdict(check) for check in made.preflight],
+        "issue": shown.issue_id,
+        "nothing": shown.nothing,
+    }
+
+
+def _tell_preview(shown: Preview, document: dict[str, Any], out: Path) -> None:
+    if shown.nothing:
+        say(f"Nothing to send: {shown.nothing}.")
+    else:
+        say(f"Subject: {document['subject']}")
+    for line in shown.picks:
+        place = f"{line.pick.position:>3}." if line.pick.is_in else "  - "
+        say(f"{place} {line.title}\n       {line.pick.reason}")
+    for check in document["preflight"]:
+        say(f"{check['severity']}: {check['name']}: {check['message']}")
+    say(f"Written to {out}" + ("" if shown.nothing else f"; open {out / 'issue.html'}"))
+
+
+# --- send and deliver --------------------------------------------------------------------------
+
+
+def send(
+    newsletter: Newsletter,
+    series: Series = None,
+    theme: Theme = None,
+    repeat: Repeat = False,
+    as_of: AsOf = None,
+    rhythm: Rhythm = None,
+    edition: Edition = 1,
+    dry_run: DryRun = False,
+    by: By = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Compose the issue of the current period and send it.
+
+    Where the newsletter needs approval, it stops at the draft (exit code 3). Running it again
+    in the same period goes on with the same issue; nobody gets it twice.
+
+    Example: digest send weekly
+    """
+    from digest.model import Act
+    from digest.sending import Watch
+    from digest.sending import send as send_step
+
+    with opened(home) as app:
+        request = _request(
+            app,
+            newsletter,
+            series,
+            theme,
+            repeat=repeat,
+            as_of=as_of,
+            rhythm=rhythm,
+            edition=edition,
+        )
+        if dry_run:
+            _dry_send(app, request, as_json=as_json)
+            return
+        parameters = {"newsletter": newsletter, "scope": str(request.scope), "repeat": repeat}
+        with recorded(app, "send", by, **parameters, rhythm=str(request.rhythm)) as run:
+            act = Act(who(by), app.clock(), "digest send")
+            with progress("delivering") as step, stop_gently() as stopping:
+                sent = send_step(app, request, act, Watch(step, stopping))
+            _record(run, sent)
+        _end_with(app, sent, as_json=as_json)
+
+
+def _dry_send(app: App, request: Request, *, as_json: bool) -> None:
+    from digest.issues.preview import preview as make_preview
+
+    _classify(app)
+    with app.store.read() as c:
+        shown = make_preview(c, app.config, app.templates, request)
+    if as_json:
+        show({"issue": shown.issue_id, "state": "dry-run", "picks": _picks_json(shown)})
+        return
+    picked = sum(line.pick.is_in for line in shown.picks)
+    say(f"Dry run: would send {picked} posts as “{shown.rendered.subject}”. Nothing was stored.")
+    if shown.nothing:
+        say(f"Nothing to send: {shown.nothing}.")
+
+
+def deliver(
+    issue: IssueId,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try those again that failed.")
+    ] = False,
+    by: By = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with an approved or unfinished issue: what is pending is delivered, nothing twice.
+
+    Example: digest deliver 3
+    """
+    from digest import sending
+    from digest.model import Act
+
+    with opened(home) as app, recorded(app, "deliver", by, issue=issue) as run:
+        act = Act(who(by), app.clock(), "digest deliver")
+        if retry_failed:
+            count = sending.retry_failed(app, issue, act)
+            note(f"{count} failed deliveries are pending again.")
+        with progress("delivering") as step, stop_gently() as stopping:
+            sent = sending.send_issue(app, issue, act, sending.Watch(step, stopping))
+        _record(run, sent)
+        _end_with(app, sent, as_json=as_json, account_only=True)
+
+
+def _record(run: Any, sent: Sent) -> None:
+    nothing = sent.tried == 0
+    run.outcome = ("nothing" if nothing else "done") if sent.complete else "partial"
+    run.counts = {"tried": sent.tried, **asdict(sent.account)}
+    run.reason = sent.note if nothing or not sent.complete else ""
+    run.issue_id = sent.issue.id
+
+
+def _end_with(app: App, sent: Sent, *, as_json: bool, account_only: bool = False) -> None:
+    account = asdict(sent.account)
+    if as_json:
+        state = str(sent.issue.state)
+        whole = {"issue": sent.issue.id, "state": state, "account": account, "note": sent.note}
+        show(account if account_only else whole)
+    else:
+        _tell_sent(app, sent)
+    if not sent.complete or sent.account.uncertain or sent.account.failed:
+        finish(PARTIAL)
+
+
+def _tell_sent(app: App, sent: Sent) -> None:
+    issue = sent.issue
+    say(f"Issue {issue.id} ({issue.name}): {issue.state}.")
+    if issue.subject:
+        say(f"Subject: {issue.subject}")
+    if sent.account.recipients:
+        say(f"Tried {sent.tried} deliveries now. {account_words(sent.account)}")
+    say(f"{sent.note[:1].upper()}{sent.note[1:]}.")
+    if sent.next_due and not sent.complete:
+        say(f"The next try is due at {when(sent.next_due, app.config)}.")
+
+
+def account_words(account: Any) -> str:
+    """The account as an equation; states at zero are left out."""
+    counts = {name: count for name, count in asdict(account).items() if name != "recipients"}
+    terms = " + ".join(f"{count} {name}" for name, count in counts.items() if count) or "0"
+    return f"{account.recipients} recipients = {terms}."
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (preview, send, deliver):
+        app.command()(command)

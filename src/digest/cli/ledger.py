@@ -1,0 +1,192 @@
+"""Who got what: issues, accounts, settling, runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from digest.cli.common import (
+    By,
+    Home,
+    Json,
+    opened,
+    recorded,
+    say,
+    show,
+    table,
+    when,
+    who,
+)
+from digest.cli.issues import IssueId, account_words
+
+if TYPE_CHECKING:
+    from digest.bootstrap import App
+
+
+def issues(
+    newsletter: Annotated[str | None, typer.Argument(help="Only those of this newsletter.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """List issues, newest first.
+
+    Example: digest issues weekly
+    """
+    from digest.store.issues import list_issues
+
+    with opened(home) as app:
+        with app.store.read() as c:
+            lines = list_issues(c, newsletter)
+        if as_json:
+            show([{"issue": line.id, **asdict(line)} for line in lines])
+            return
+        rows = [
+            (str(line.id), line.newsletter, line.scope, line.period, line.state, line.subject)
+            for line in lines
+        ]
+        table(rows, ("issue", "newsletter", "scope", "period", "state", "subject"))
+
+
+def account(
+    issue: IssueId,
+    state: Annotated[
+        str | None,
+        typer.Option("--who", metavar="STATE", help="List the addresses in this state."),
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """The balanced account of an issue, or the addresses in one state.
+
+    Example: digest account 3 --who uncertain
+    """
+    with opened(home) as app:
+        if state:
+            _who(app, issue, state, as_json=as_json)
+        else:
+            _account(app, issue, as_json=as_json)
+
+
+def _who(app: App, issue_id: int, state: str, *, as_json: bool) -> None:
+    from digest.errors import UsageError
+    from digest.model import DeliveryState
+    from digest.store.deliveries import lines
+    from digest.store.issues import get_issue
+
+    if state not in list(DeliveryState):
+        raise UsageError(f"no state {state!r}; there are: {', '.join(DeliveryState)}")
+    with app.store.read() as c:
+        get_issue(c, issue_id)
+        found = lines(c, issue_id, DeliveryState(state))
+    if as_json:
+        show([asdict(line) for line in found])
+        return
+    rows = [
+        (
+            line.address,
+            when(line.at, app.config),
+            line.code or "",
+            line.settled or line.reason or "",
+        )
+        for line in found
+    ]
+    table(rows, ("address", "since", "code", "reason"))
+
+
+def _account(app: App, issue_id: int, *, as_json: bool) -> None:
+    from digest.store import deliveries
+    from digest.store.issues import get_issue, transitions_of
+
+    with app.store.read() as c:
+        issue = get_issue(c, issue_id)
+        counted = deliveries.account(c, issue_id)
+        left_out = deliveries.exclusion_counts(c, issue_id)
+        steps = transitions_of(c, issue_id)
+    if as_json:
+        show(asdict(counted))
+        return
+    say(f"Issue {issue.id} ({issue.name}): {issue.state}. Subject: {issue.subject or '-'}")
+    say(account_words(counted))
+    for reason, count in left_out.items():
+        say(f"Left out: {count}, {reason}.")
+    for step in steps:
+        at = when(step.at, app.config)
+        say(f"  {at}  {step.after:<10} by {step.actor}: {step.reason}")
+
+
+def settle(
+    issue: IssueId,
+    leave: Annotated[
+        bool, typer.Option("--leave", help="They may have it; do not send again.")
+    ] = False,
+    resend: Annotated[
+        bool, typer.Option("--resend", help="Send again; some may get it twice.")
+    ] = False,
+    by: By = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Decide the uncertain deliveries of an issue, for good or to be sent again.
+
+    See them first with `digest account ISSUE --who uncertain`.
+
+    Example: digest settle 3 --leave
+    """
+    from digest import sending
+    from digest.errors import UsageError
+    from digest.model import Act
+    from digest.store import deliveries
+
+    if leave == resend:
+        raise UsageError("say one of --leave and --resend")
+    with opened(home) as app, recorded(app, "settle", by, issue=issue, resend=resend) as run:
+        act = Act(who(by), app.clock(), "digest settle")
+        count = sending.settle(app, issue, act, resend=resend)
+        run.issue_id, run.counts = issue, {"settled": count}
+        with app.store.read() as c:
+            counted = deliveries.account(c, issue)
+    if as_json:
+        show(asdict(counted))
+        return
+    say(f"{count} uncertain deliveries {'are pending again' if resend else 'stay as they are'}.")
+    say(account_words(counted))
+    if resend and count:
+        say(f"Send them with: digest deliver {issue}")
+
+
+def runs(
+    most: Annotated[int, typer.Option("--most", min=1, help="How many.")] = 20,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """What ran, when, by whom, and with what outcome; newest first.
+
+    Example: digest runs --most 5
+    """
+    from digest.store.runs import list_runs
+
+    with opened(home) as app:
+        with app.store.read() as c:
+            found = list_runs(c, most)
+        if as_json:
+            show([asdict(run) for run in found])
+            return
+        rows = [
+            (
+                str(run.id),
+                when(run.started_at, app.config),
+                run.what,
+                run.actor,
+                run.outcome,
+                run.reason or ", ".join(f"{n} {k}" for k, n in run.counts.items() if n),
+            )
+            for run in found
+        ]
+        table(rows, ("run", "started", "what", "by", "outcome", "reason"))
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (issues, account, settle, runs):
+        app.command()(command)

@@ -1,0 +1,74 @@
+"""The files of a preview: as a reader would get them, or with sample links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from digest.errors import UsageError
+from digest.issues.compose import newsletter_of
+from digest.issues.preview import Copy, copy_for
+from digest.mail.addresses import AddressProblem, parse_address
+from digest.mail.letters import domain_of, issue_letter, links_for
+from digest.mail.message import build_message, reader_links, with_links
+from digest.store.deliveries import StoredVariant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from digest.bootstrap import App
+    from digest.config import Newsletter
+    from digest.issues.preview import Preview
+    from digest.mail.message import ReaderLinks
+    from digest.model import Check
+
+#: Who a preview is addressed to where no reader is named (RFC 2606).
+NOBODY = "reader@example.org"
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewFiles:
+    """What a preview writes: issue.html, issue.txt, issue.eml; none where nothing is sent."""
+
+    subject: str
+    preflight: tuple[Check, ...]
+    files: Mapping[str, bytes]
+
+
+def preview_files(app: App, shown: Preview, reader: str | None, date: datetime) -> PreviewFiles:
+    """The preview's files, with sample links or, for a reader's address, that reader's own.
+
+    Raises UsageError where the reader would get nothing.
+    """
+    rendered = shown.rendered
+    if shown.nothing:
+        return PreviewFiles("", rendered.preflight, {})
+    newsletter = newsletter_of(app.config, shown.content.newsletter)
+    address, links = NOBODY, _sample_links(app, newsletter)
+    if reader:
+        copy = _copy(app, shown, reader)
+        address, rendered = copy.address, copy.rendered
+        links = links_for(app.config.site, newsletter, app.secret, copy.subscription_id)
+    variant = StoredVariant(0, rendered.subject, rendered.html, rendered.text)
+    letter = issue_letter(app.config.site, newsletter, variant, shown.content)
+    message_id = f"<preview.{shown.content.period}@{domain_of(newsletter)}>"
+    html, text = with_links(letter, links)
+    files = {
+        "issue.html": html.encode(),
+        "issue.txt": text.encode(),
+        "issue.eml": build_message(letter, address, links, message_id, date),
+    }
+    return PreviewFiles(rendered.subject, rendered.preflight, files)
+
+
+def _sample_links(app: App, newsletter: Newsletter) -> ReaderLinks:
+    return reader_links(app.config.site.links_url, newsletter.unsubscribe_mailto, "PREVIEW")
+
+
+def _copy(app: App, shown: Preview, reader: str) -> Copy:
+    address = parse_address(reader)
+    if isinstance(address, AddressProblem):
+        raise UsageError(f"--for: {address.reason}")
+    with app.store.read() as c:
+        return copy_for(c, shown, app.templates, address.key)

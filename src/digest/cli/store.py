@@ -1,0 +1,57 @@
+"""`digest backup` and `digest restore`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from digest.cli.common import By, Home, Json, opened, recorded, say, show
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup, a .tar.gz file.")]
+
+
+def backup(file: File, by: By = None, home: Home = None, as_json: Json = False) -> None:
+    """Save database and signing secret in one file, consistent while everything runs.
+
+    Example: digest backup backups/today.tar.gz
+    """
+    from digest.store.backup import backup as make_backup
+
+    with opened(home) as app, recorded(app, "backup", by):
+        make_backup(app.store, app.secret_path, file, app.clock())
+    if as_json:
+        show({"file": str(file), "bytes": file.stat().st_size})
+    else:
+        say(f"Saved to {file} ({file.stat().st_size:,} bytes). It holds addresses: keep it safe.")
+
+
+def restore(
+    file: File,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what the database holds now.")
+    ] = False,
+    by: By = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Bring back a backup, into SQLite or PostgreSQL, whichever config names now.
+
+    Example: digest restore backups/today.tar.gz
+    """
+    from digest.store.backup import restore as bring_back
+
+    with opened(home) as app:
+        bring_back(file, app.store, app.secret_path, force=force)
+        with recorded(app, "restore", by, force=force):
+            pass
+    if as_json:
+        show({"file": str(file), "restored": True})
+    else:
+        say(f"Restored from {file}.")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(backup)
+    app.command()(restore)

@@ -1,0 +1,139 @@
+"""What would go out, for anyone or for one reader; reads only.
+
+Where the period has an issue already, that issue is shown: the preview is what
+is sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from digest.errors import UsageError
+from digest.issues.compose import compose, render_variant
+from digest.issues.content import Rendered, from_json
+from digest.issues.freeze import wanted_items
+from digest.model import Interests, IssueState
+from digest.store import issues as issue_store
+from digest.store.freezing import (
+    HAD_ALL,
+    SUPPRESSED,
+    WANTS_NONE,
+    reader_of,
+    reserved_elsewhere,
+)
+from digest.store.posts import load_posts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from sqlalchemy.engine import Connection
+
+    from digest.config import Config
+    from digest.issues.compose import Draft, Request
+    from digest.issues.content import IssueContent
+    from digest.model import Pick
+    from digest.store.issues import Issue
+
+
+@dataclass(frozen=True, slots=True)
+class PickLine:
+    """A pick with what names its post."""
+
+    guid: str
+    title: str
+    pick: Pick
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """An issue as it would go out. `issue_id` is None where nothing is stored yet."""
+
+    issue_id: int | None
+    content: IssueContent
+    rendered: Rendered
+    #: Subject and fallback subject.
+    both: tuple[str, str]
+    picks: tuple[PickLine, ...]
+    #: Why there is nothing to send; empty where there is something.
+    nothing: str
+    repeat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The variant of one reader, whose links go in."""
+
+    address: str
+    subscription_id: int
+    rendered: Rendered
+
+
+def preview(c: Connection, config: Config, templates: Path, request: Request) -> Preview:
+    """The issue of the request's period: as stored, or as it would be composed now."""
+    draft = compose(c, config, templates, request)
+    stored = issue_store.find_current(c, request.newsletter, str(request.scope), draft.asked.period)
+    if stored is None or stored.state is IssueState.SKIPPED:
+        return _of_draft(draft)
+    return _of_issue(c, stored)
+
+
+def _of_draft(draft: Draft) -> Preview:
+    lines = tuple(
+        PickLine(draft.posts[pick.post_id].guid, draft.posts[pick.post_id].title, pick)
+        for pick in draft.picks
+    )
+    both = (draft.rendered.subject, draft.fallback_subject)
+    return Preview(
+        issue_id=None,
+        content=draft.content,
+        rendered=draft.rendered,
+        both=both,
+        picks=lines,
+        nothing=draft.nothing,
+        repeat=draft.asked.request.repeat,
+    )
+
+
+def _of_issue(c: Connection, issue: Issue) -> Preview:
+    picks = issue_store.picks_of(c, issue.id)
+    return Preview(
+        issue_id=issue.id,
+        content=from_json(issue.content),
+        rendered=Rendered(issue.subject, "", issue.html, issue.text, issue.preflight),
+        both=(issue.subject, issue.fallback_subject),
+        picks=_lines(c, picks),
+        nothing="",
+        repeat=issue.repeat,
+    )
+
+
+def _lines(c: Connection, picks: Sequence[Pick]) -> tuple[PickLine, ...]:
+    posts = {post.id: post for post in load_posts(c, ids=[pick.post_id for pick in picks])}
+    return tuple(
+        PickLine(posts[pick.post_id].guid, posts[pick.post_id].title, pick) for pick in picks
+    )
+
+
+def copy_for(c: Connection, shown: Preview, templates: Path, key: str) -> Copy:
+    """What the reader with this address key would get.
+
+    Raises UsageError, saying why, where that is nothing.
+    """
+    reader = reader_of(c, key, shown.content.newsletter)
+    if reader is None or reader.state != "active":
+        raise UsageError(f"that address has no active subscription to {shown.content.newsletter}")
+    if reader.suppressed:
+        raise UsageError(f"that reader would get nothing: {SUPPRESSED} ({reader.suppressed})")
+    wanted = wanted_items(shown.content, Interests.from_key(reader.interests))
+    if not wanted:
+        raise UsageError(f"that reader would get nothing: {WANTS_NONE}")
+    had = set()
+    if not shown.repeat:
+        had = reserved_elsewhere(c, reader.subscriber_id, but=shown.issue_id)
+    mask = sum(1 << (item.position - 1) for item in wanted if item.post.post_id not in had)
+    if not mask:
+        raise UsageError(f"that reader would get nothing: {HAD_ALL}")
+    rendered = render_variant(shown.content, mask, templates, shown.both)
+    return Copy(reader.address, reader.subscription_id, rendered)

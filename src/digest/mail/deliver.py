@@ -1,0 +1,148 @@
+"""Carries out deliveries, one at a time over one mailer, through the ledger.
+
+For each: commit `submitting`, say it to the server once, commit the answer.
+Nothing that can fail stands between the first commit and the second, so a crash
+leaves at most the one delivery in doubt that was being said.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from digest.mail.decisions import decide
+from digest.mail.policy import MessageError
+from digest.model import DeliveryState, Receipt
+from digest.store import deliveries as ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from digest.mail.letters import Letters
+    from digest.ports import Clock, Mailer
+    from digest.store.deliveries import Claimed, StoredVariant
+    from digest.store.engine import Store
+
+log = logging.getLogger(__name__)
+
+#: How many deliveries one claim leases.
+BATCH = 50
+#: Longer than a batch takes at a mailer's slowest; counts only for workers on other machines.
+LEASE = timedelta(hours=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one call did. `mailer_fault` says why the mailer was stopped, or is empty."""
+
+    tried: int
+    mailer_fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """One worker at one mailer."""
+
+    store: Store
+    mailer: Mailer
+    letters: Letters
+    worker: str
+    #: Judges another worker by its name and the end of its lease.
+    is_dead: Callable[[str, datetime], bool]
+    clock: Clock
+    #: Asked between two deliveries, e.g. whether Ctrl-C was pressed.
+    should_stop: Callable[[], bool]
+    #: Told of each delivery tried.
+    progress: Callable[[], None]
+
+
+def deliver(shift: Shift, issue_id: int) -> Report:
+    """Submit every delivery of the issue that is due, until none is left or something stops it.
+
+    First takes back what dead workers held. Several workers may do this at once.
+    """
+    take_back(shift, issue_id)
+    with shift.store.read() as c:
+        variants = ledger.load_variants(c, issue_id)
+    tried = 0
+    try:
+        while batch := _claim(shift, issue_id):
+            for claimed in batch:
+                ending = _deliver_one(shift, claimed, variants[claimed.variant_id])
+                tried += ending != STOPPED
+                if ending or shift.should_stop():
+                    return Report(tried, "" if ending == STOPPED else ending)
+                shift.progress()
+        return Report(tried, "")
+    finally:
+        with shift.store.write() as c:
+            ledger.release(c, shift.worker, shift.clock())
+        shift.mailer.close()
+
+
+def take_back(shift: Shift, issue_id: int) -> None:
+    """Recover what dead workers held; settle what the mailer can look up."""
+    with shift.store.write() as c:
+        doubts = ledger.recover(c, issue_id, shift.is_dead, shift.clock())
+    if doubts:
+        log.warning("issue %s: %s deliveries are uncertain after a crash", issue_id, doubts)
+    if shift.mailer.can_find:
+        settle_by_look_up(shift.store, shift.mailer, issue_id, shift.clock)
+
+
+def settle_by_look_up(store: Store, mailer: Mailer, issue_id: int, clock: Clock) -> int:
+    """Decide uncertain deliveries of which the mailer can prove what became; returns how many."""
+    with store.read() as c:
+        doubtful = ledger.uncertain_ids(c, issue_id)
+    for delivery_id, message_id in doubtful:
+        receipt = mailer.find(message_id)
+        after = DeliveryState.SUBMITTED if receipt else DeliveryState.PENDING
+        with store.write() as c:
+            ledger.settle(c, delivery_id, after, how=f"looked up in {mailer.name}", now=clock())
+    return len(doubtful)
+
+
+#: What `_deliver_one` says where the issue is not being sent any more.
+STOPPED = "stopped"
+
+
+def _claim(shift: Shift, issue_id: int) -> list[Claimed]:
+    now = shift.clock()
+    with shift.store.write() as c:
+        return ledger.claim(c, issue_id, shift.worker, now=now, until=now + LEASE, most=BATCH)
+
+
+def _deliver_one(shift: Shift, claimed: Claimed, variant: StoredVariant) -> str:
+    """One delivery; returns STOPPED, the mailer's fault, or "" to go on."""
+    # Built first: a message that cannot be built must not leave a delivery in doubt.
+    try:
+        envelope, message = shift.letters.make(claimed, variant)
+    except MessageError as error:
+        with shift.store.write() as c:
+            ledger.fail(c, claimed, shift.worker, str(error), shift.clock())
+        log.error("delivery %s: failed, its message cannot be made", claimed.id)  # noqa: TRY400
+        return ""
+    now = shift.clock()
+    with shift.store.write() as c:
+        step = ledger.begin(
+            c,
+            claimed,
+            shift.worker,
+            message_id=envelope.message_id,
+            now=now,
+            until=now + LEASE,
+        )
+    if step != "go":
+        log.info("delivery %s: not submitted, %s", claimed.id, step)
+        return STOPPED if step == STOPPED else ""
+    outcome = shift.mailer.submit(envelope, message)
+    now = shift.clock()
+    decision = decide(outcome, delivery_id=claimed.id, attempts=claimed.attempts, now=now)
+    remote_id = outcome.remote_id if isinstance(outcome, Receipt) else None
+    with shift.store.write() as c:
+        ledger.finish(c, claimed, shift.worker, decision, remote_id=remote_id, now=now)
+    log.info("delivery %s: %s %s", claimed.id, decision.state, decision.code)
+    return decision.reason or "mailer stopped" if decision.stop_mailer else ""

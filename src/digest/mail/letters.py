@@ -1,0 +1,84 @@
+"""A recipient's message from an issue's stored variant: what `deliver` says to a mailer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from digest.mail.message import Letter, build_message, message_id_for, reader_links
+from digest.model import Envelope
+from digest.readers.tokens import make_token
+
+if TYPE_CHECKING:
+    from digest.config import Newsletter, Site
+    from digest.mail.message import ReaderLinks
+    from digest.ports import Clock
+    from digest.store.deliveries import Claimed, StoredVariant
+    from digest.store.issues import Issue
+
+
+class IssueName(Protocol):
+    """What identifies an issue: stored issues and their content both have it."""
+
+    @property
+    def newsletter(self) -> str: ...
+    @property
+    def scope(self) -> str: ...
+    @property
+    def period(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """Makes the messages of one issue."""
+
+    site: Site
+    newsletter: Newsletter
+    issue: Issue
+    secret: bytes
+    clock: Clock
+
+    def make(self, claimed: Claimed, variant: StoredVariant) -> tuple[Envelope, bytes]:
+        """Envelope and message of one delivery. The Message-ID is the same at every try."""
+        domain = domain_of(self.newsletter)
+        message_id = message_id_for(self.secret, self.issue.id, claimed.subscriber_id, domain)
+        links = links_for(self.site, self.newsletter, self.secret, claimed.subscription_id)
+        letter = issue_letter(self.site, self.newsletter, variant, self.issue)
+        message = build_message(letter, claimed.address, links, message_id, self.clock())
+        return Envelope(self.newsletter.bounce_address, claimed.address, message_id), message
+
+
+def domain_of(newsletter: Newsletter) -> str:
+    """The domain that Message-IDs are made in: the sender's own."""
+    return newsletter.from_address.partition("@")[2]
+
+
+def links_for(
+    site: Site, newsletter: Newsletter, secret: bytes, subscription_id: int
+) -> ReaderLinks:
+    """One subscription's own ways to leave."""
+    token = make_token(secret, "unsubscribe", subscription_id)
+    return reader_links(site.links_url, newsletter.unsubscribe_mailto, token)
+
+
+def issue_letter(
+    site: Site, newsletter: Newsletter, variant: StoredVariant, name: IssueName
+) -> Letter:
+    """What all recipients of a variant get alike."""
+    return Letter(
+        subject=variant.subject,
+        html=variant.html,
+        text=variant.text,
+        from_name=newsletter.from_name,
+        from_address=newsletter.from_address,
+        reply_to=newsletter.reply_to,
+        language=site.language,
+        feedback_id=(
+            name.period,
+            name.newsletter,
+            name.scope.replace(":", "-"),
+            domain_of(newsletter),
+        ),
+        list_id=newsletter.list_id,
+        list_title=newsletter.title,
+    )

@@ -1,0 +1,239 @@
+"""An issue from request to account: draft, approve where config says so, check, freeze, deliver.
+
+Every step is safe to repeat: it looks where the issue stands and goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from digest.errors import StateError
+from digest.feeds.recheck import recheck_posts
+from digest.issues import desk
+from digest.issues.compose import newsletter_of
+from digest.issues.content import from_json
+from digest.issues.freeze import freeze_issue
+from digest.mail.deliver import Shift, deliver
+from digest.mail.letters import Letters
+from digest.mail.worker import death_certificate, working
+from digest.model import Account, Act, DeliveryState, IssueState
+from digest.store import deliveries as ledger
+from digest.store import issues as issue_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from sqlalchemy.engine import Connection
+
+    from digest.bootstrap import App
+    from digest.issues.compose import Request
+    from digest.store.issues import Issue
+
+log = logging.getLogger(__name__)
+
+#: A check of the posts is good for this long; a send that goes on later looks again.
+CHECK_HOLDS = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Where an issue stands after a step, and in words what is to be done, if anything."""
+
+    issue: Issue
+    account: Account
+    note: str
+    tried: int = 0
+    #: When the next waiting delivery may be tried; None where nothing waits for a time.
+    next_due: datetime | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Nothing is left for the machine to do."""
+        finished = {IssueState.DONE, IssueState.SKIPPED, IssueState.CANCELLED, IssueState.REJECTED}
+        return self.issue.state in finished
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How a caller follows a delivery: told of each one, and asked whether to stop."""
+
+    progress: Callable[[], None] = lambda: None
+    should_stop: Callable[[], bool] = lambda: False
+
+
+def send(app: App, request: Request, act: Act, watch: Watch | None = None) -> Sent:
+    """Compose the issue asked for and send it; where approval is required, stop at the draft."""
+    newsletter = newsletter_of(app.config, request.newsletter)
+    issue = desk.draft_issue(app.store, app.config, app.templates, request, act)
+    if issue.state is IssueState.DRAFT and newsletter.approval == "none" and not issue.errors:
+        policy = replace(act, reason="the newsletter sends without approval")
+        issue = desk.approve(app.store, app.templates, issue.id, policy)
+    return send_issue(app, issue.id, act, watch)
+
+
+def send_issue(app: App, issue_id: int, act: Act, watch: Watch | None = None) -> Sent:
+    """Go on with an issue from wherever it stands, as far as it can go now."""
+    issue = _get(app, issue_id)
+    if issue.state is IssueState.APPROVED:
+        issue = _check_posts(app, issue)
+    if issue.state is IssueState.APPROVED:
+        issue = freeze_issue(app.store, app.templates, issue_id, replace(act, at=app.clock()))
+    if issue.state is IssueState.FROZEN:
+        issue = _start(app, issue, act)
+    if issue.state is IssueState.SENDING:
+        return _deliver(app, issue, watch or Watch())
+    return _sent(app, issue, _standing(app, issue))
+
+
+def retry_failed(app: App, issue_id: int, act: Act) -> int:
+    """An editor's retry of what failed; opens a finished issue again. Returns how many."""
+    with app.store.write() as c:
+        count = ledger.retry_failed(c, issue_id, act.at)
+        _reopen(c, issue_id, count, replace(act, reason=f"retry of {count} failed"))
+    return count
+
+
+def settle(app: App, issue_id: int, act: Act, *, resend: bool) -> int:
+    """Decide every uncertain delivery: leave it be, or send it again. Returns how many.
+
+    Left, it stays uncertain for good and says who decided so.
+    """
+    after = DeliveryState.PENDING if resend else DeliveryState.UNCERTAIN
+    word = "resend" if resend else "leave"
+    with app.store.write() as c:
+        issue_store.get_issue(c, issue_id)
+        doubtful = ledger.uncertain_ids(c, issue_id, decided=resend)
+        for delivery_id, _ in doubtful:
+            ledger.settle(c, delivery_id, after, how=f"{word}, by {act.actor}", now=act.at)
+        if resend:
+            _reopen(c, issue_id, len(doubtful), replace(act, reason="uncertain sent again"))
+    return len(doubtful)
+
+
+def _reopen(c: Connection, issue_id: int, count: int, act: Act) -> None:
+    """A finished issue that has something to deliver again is being sent again."""
+    issue = issue_store.get_issue(c, issue_id)
+    if count and issue.state is IssueState.DONE:
+        issue_store.move_issue(c, issue, IssueState.SENDING, act)
+
+
+def _get(app: App, issue_id: int) -> Issue:
+    with app.store.read() as c:
+        return issue_store.get_issue(c, issue_id)
+
+
+def _move(app: App, issue: Issue, after: IssueState, act: Act, **values: Any) -> Issue:
+    with app.store.write() as c:
+        issue_store.move_issue(c, issue, after, act, **values)
+        return issue_store.get_issue(c, issue.id)
+
+
+def _check_posts(app: App, issue: Issue) -> Issue:
+    """Rule 4: fetch each picked post again; one that is gone or changed stops the issue."""
+    found = _recheck(app, issue)
+    act = Act("digest", app.clock(), "; ".join(found))
+    if found:
+        return _move(app, issue, IssueState.HELD, act)
+    with app.store.write() as c:
+        issue_store.mark_checked(c, issue.id, act.at)
+    return _get(app, issue.id)
+
+
+def _start(app: App, issue: Issue, act: Act) -> Issue:
+    """From frozen to sending; where the check of the posts has grown old, once more."""
+    now = app.clock()
+    if issue.checked_at is None or now - issue.checked_at > CHECK_HOLDS:
+        found = _recheck(app, issue)
+        if found:
+            return _move(app, issue, IssueState.PAUSED, Act("digest", now, "; ".join(found)))
+    try:
+        return _move(app, issue, IssueState.SENDING, replace(act, at=now, reason="delivery began"))
+    except StateError:
+        # Another run began it a moment ago; both may work on it.
+        return _get(app, issue.id)
+
+
+def _recheck(app: App, issue: Issue) -> list[str]:
+    """Why the issue must not go out, one sentence a post."""
+    posts = [item.post for item in from_json(issue.content).items]
+    fetcher = app.fetcher()
+    try:
+        checks = recheck_posts(fetcher, app.config, posts)
+    finally:
+        fetcher.close()
+    for check in checks:
+        if check.verdict == "unreachable":
+            log.warning("issue %s: %s", issue.id, check.message)
+    return [check.message for check in checks if check.verdict in {"gone", "changed"}]
+
+
+def _deliver(app: App, issue: Issue, watch: Watch) -> Sent:
+    newsletter = newsletter_of(app.config, issue.newsletter)
+    folder = app.var / "run"
+    with working(folder, secrets.token_hex(4)) as worker:
+        shift = Shift(
+            store=app.store,
+            mailer=app.mailer(newsletter.mailer),
+            letters=Letters(app.config.site, newsletter, issue, app.secret, app.clock),
+            worker=worker,
+            is_dead=death_certificate(folder, worker, app.clock()),
+            clock=app.clock,
+            should_stop=watch.should_stop,
+            progress=watch.progress,
+        )
+        report = deliver(shift, issue.id)
+    issue = _close(app, issue, report.mailer_fault)
+    note = f"mailer stopped: {report.mailer_fault}" if report.mailer_fault else ""
+    return _sent(app, issue, note or _standing(app, issue), tried=report.tried)
+
+
+def _close(app: App, issue: Issue, mailer_fault: str) -> Issue:
+    """After delivering: pause where the mailer stopped; done where nothing is left."""
+    now = app.clock()
+    with app.store.write() as c:
+        issue = issue_store.get_issue(c, issue.id)
+        if issue.state is not IssueState.SENDING:
+            return issue
+        account = ledger.account(c, issue.id)
+        if mailer_fault:
+            log.error("issue %s paused: the mailer stopped: %s", issue.id, mailer_fault)
+            act = Act("digest", now, f"mailer stopped: {mailer_fault}")
+            issue_store.move_issue(c, issue, IssueState.PAUSED, act)
+        elif not account.open:
+            act = Act("digest", now, f"{account.submitted} of {account.recipients} submitted")
+            issue_store.move_issue(c, issue, IssueState.DONE, act)
+        return issue_store.get_issue(c, issue.id)
+
+
+def _sent(app: App, issue: Issue, note: str, tried: int = 0) -> Sent:
+    with app.store.read() as c:
+        account = ledger.account(c, issue.id)
+        due = ledger.next_due(c, issue.id)
+    return Sent(issue, account, note, tried, due)
+
+
+def _standing(app: App, issue: Issue) -> str:
+    """Where an issue stands and what to do next, in a sentence."""
+    with app.store.read() as c:
+        steps = issue_store.transitions_of(c, issue.id)
+    last = steps[-1].reason
+    errors = "; ".join(check.message for check in issue.errors)
+    return {
+        IssueState.DRAFT: f"cannot be approved: {errors}"
+        if errors
+        else f"waits for approval: digest approve {issue.id}",
+        IssueState.APPROVED: f"approved: digest deliver {issue.id}",
+        IssueState.HELD: f"held: {last}; then digest resume {issue.id}",
+        IssueState.PAUSED: f"paused: {last}; then digest resume {issue.id}",
+        IssueState.SKIPPED: f"skipped: {last}",
+        IssueState.REJECTED: f"rejected: {last}",
+        IssueState.CANCELLED: f"cancelled: {last}",
+        IssueState.SENDING: "some deliveries wait; run digest deliver again",
+        IssueState.DONE: f"done: {last}",
+        IssueState.FROZEN: f"frozen: digest deliver {issue.id}",
+    }[issue.state]
