@@ -37,7 +37,7 @@ SCRIPTS = Scripts("digest.store:migrations", head="0001")
 #: Any number will do, so long as everyone who migrates takes the same one.
 _LOCK = 0x0D16E57
 
-_version = Table("alembic_version", MetaData(), Column("version_num", String))
+version = Table("alembic_version", MetaData(), Column("version_num", String))
 
 
 def ensure_schema(
@@ -56,17 +56,16 @@ def ensure_schema(
         found = revision_of(connection)
         if found == scripts.head:
             return
-        if found is not None:
-            check_known(found, scripts)
-            if backup is not None:
-                backup(found)
+        check_known(found, scripts)
+        if found is not None and backup is not None:
+            backup(found)
         upgrade(connection, scripts)
 
 
 def _is_at(store: Store, revision: str) -> bool:
     try:
         with store.engine.connect() as connection:
-            return connection.execute(select(_version.c.version_num)).scalar() == revision
+            return connection.execute(select(version.c.version_num)).scalar() == revision
     except (OperationalError, ProgrammingError):
         # Most likely a new database; if not, the slow way meets the same fault and says so.
         return False
@@ -74,22 +73,27 @@ def _is_at(store: Store, revision: str) -> bool:
 
 def revision_of(connection: Connection) -> str | None:
     """The revision that the database is at; None where digest has never been."""
-    if not inspect(connection).has_table(_version.name):
+    if not inspect(connection).has_table(version.name):
         return None
-    return connection.execute(select(_version.c.version_num)).scalar()
+    return connection.execute(select(version.c.version_num)).scalar()
 
 
-def check_known(revision: str, scripts: Scripts = SCRIPTS) -> None:
-    """Raise `UsageError` for a revision that this digest does not have."""
-    from alembic.script import ScriptDirectory
-
-    directory = ScriptDirectory.from_config(_config(scripts))
-    if revision not in {script.revision for script in directory.walk_revisions()}:
+def check_known(revision: str | None, scripts: Scripts = SCRIPTS) -> None:
+    """Raise `UsageError` for a database at a revision that this digest does not have."""
+    if revision is not None and not knows(revision, scripts):
         raise UsageError(
             f"the database is at revision {revision}, which this digest does not know (its own is "
             f"{scripts.head}). Run the newer digest that wrote it, restore a backup made before, "
             "or name another database in [store] url"
         )
+
+
+def knows(revision: str, scripts: Scripts = SCRIPTS) -> bool:
+    """Whether the revision is one of this digest's own."""
+    from alembic.script import ScriptDirectory
+
+    directory = ScriptDirectory.from_config(_config(scripts))
+    return revision in {script.revision for script in directory.walk_revisions()}
 
 
 @contextmanager
