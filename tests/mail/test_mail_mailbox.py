@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
-import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -159,23 +159,33 @@ def test_a_page_that_cannot_be_written_is_said_and_loses_no_mail(tmp_path: Path,
     assert [path.name for path in tmp_path.glob(".*")] == [".pages.lock"]
 
 
-def _submit_for_ever(root: Path) -> None:
-    mailer = MaildirMailer(root, lambda: NOW)
-    for number in range(1_000_000):
-        message_id = f"<{number}@example.org>"
-        mailer.submit(Envelope("b@example.org", "r@example.org", message_id), b"x" * 100_000)
-        mailer.close()
+SUBMIT_FOR_EVER = """
+import sys
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+from digest.mail.mailers.file import MaildirMailer
+from digest.model import Envelope
+
+mailer = MaildirMailer(Path(sys.argv[1]), lambda: datetime(2026, 11, 22, tzinfo=UTC))
+print("ready", flush=True)
+for number in count():
+    envelope = Envelope("b@example.org", "r@example.org", f"<{number}@example.org>")
+    mailer.submit(envelope, b"x" * 100_000)
+    mailer.close()
+"""
 
 
 @pytest.mark.kill
 @pytest.mark.parametrize("moment", [0.05, 0.09, 0.14, 0.2])
 def test_a_kill_at_any_moment_leaves_whole_mails_and_a_whole_page(tmp_path: Path, moment) -> None:
-    worker = multiprocessing.get_context("fork").Process(target=_submit_for_ever, args=(tmp_path,))
-    worker.start()
-    time.sleep(moment)
-    assert worker.pid is not None
-    os.kill(worker.pid, signal.SIGKILL)
-    worker.join()
+    command = [sys.executable, "-c", SUBMIT_FOR_EVER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+        time.sleep(moment)
+        worker.kill()
     mails = [path.read_bytes() for path in tmp_path.joinpath("new").glob("*")]
     assert all(mail == b"x" * 100_000 for mail in mails)
     submitted(tmp_path, letter=replace(LETTER, subject="afterwards"), number=-1)

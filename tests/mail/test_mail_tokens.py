@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -118,22 +119,29 @@ def test_a_folder_in_the_secrets_place_is_said_in_a_sentence(tmp_path: Path) -> 
         load_secret(tmp_path)
 
 
-def _load(path: Path, gate, found) -> None:
-    gate.wait()
-    found.put(load_secret(path))
+LOAD = """
+import sys
+from pathlib import Path
+
+from digest.readers.tokens import load_secret
+
+print("ready", flush=True)
+sys.stdin.readline()
+print(load_secret(Path(sys.argv[1])).hex())
+"""
 
 
 def test_processes_that_start_at_once_agree_on_one_secret(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    gate, found = context.Barrier(4), context.Queue()
     path = tmp_path / "secret"
-    workers = [context.Process(target=_load, args=(path, gate, found)) for _ in range(4)]
+    command = [sys.executable, "-c", LOAD, str(path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    workers = [subprocess.Popen(command, **pipes) for _ in range(3)]
+    assert [worker.stdout.readline() for worker in workers] == ["ready\n"] * 3
     for worker in workers:
-        worker.start()
-    secrets = {found.get(timeout=20) for _ in workers}
-    for worker in workers:
-        worker.join()
-    assert secrets == {path.read_bytes()}
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    secrets = {worker.communicate(timeout=20)[0].strip() for worker in workers}
+    assert secrets == {path.read_bytes().hex()}
     assert list(tmp_path.iterdir()) == [path]
 
 
