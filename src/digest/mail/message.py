@@ -84,8 +84,9 @@ def build_message(
     message["MIME-Version"] = "1.0"
     boundary = _boundary(message_id)
     message["Content-Type"] = f'multipart/alternative; boundary="{boundary}"'
-    message.attach(_part("plain", _with_links(letter.text, links)))
-    message.attach(_part("html", _with_links(letter.html, _escaped(links))))
+    html, text = with_links(letter, links)
+    message.attach(_part("plain", text))
+    message.attach(_part("html", html))
     return message.as_bytes()
 
 
@@ -156,6 +157,11 @@ def _check_marks(letter: Letter, links: ReaderLinks | None) -> None:
             raise MessageError(f"the {part} of the letter has no unsubscribe link")
         if links is None and (UNSUBSCRIBE_MARK in body or UNSUBSCRIBE_MAILTO_MARK in body):
             raise MessageError(f"the {part} of the notice has a mark, and no link to put there")
+
+
+def with_links(letter: Letter, links: ReaderLinks | None) -> tuple[str, str]:
+    """Return HTML and text with the recipient's own links in the place of the marks."""
+    return _with_links(letter.html, _escaped(links)), _with_links(letter.text, links)
 
 
 def _with_links(body: str, links: ReaderLinks | None) -> str:
