@@ -64,7 +64,8 @@ def ensure_schema(
 
 def _is_at(store: Store, revision: str) -> bool:
     try:
-        with store.engine.connect() as connection:
+        # As a reader, who waits for no writer.
+        with store.read() as connection:
             return connection.execute(select(version.c.version_num)).scalar() == revision
     except (OperationalError, ProgrammingError):
         # Most likely a new database; if not, the slow way meets the same fault and says so.

@@ -1,0 +1,162 @@
+"""From nothing, from an older schema, from a newer one, and two at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.resources import files
+from shutil import copytree, ignore_patterns
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import inspect, select, text
+
+from digest.errors import UsageError
+from digest.store.migrate import SCRIPTS, Scripts, ensure_schema
+from digest.store.tables import issues, metadata, subscribers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    with op.batch_alter_table("subscribers") as batch:
+        batch.add_column(sa.Column("shoe_size", sa.Integer()))
+    with op.batch_alter_table("issues") as batch:
+        batch.alter_column("fallback_subject", nullable=True)
+    {more}
+"""
+
+
+@pytest.fixture
+def next_scripts(tmp_path: Path) -> Scripts:
+    return _scripts(tmp_path / "next", "")
+
+
+@pytest.fixture
+def broken_scripts(tmp_path: Path) -> Scripts:
+    return _scripts(tmp_path / "broken", "op.execute('SELECT * FROM no_such_table')")
+
+
+def _scripts(folder: Path, more: str) -> Scripts:
+    """The revisions of a digest one release ahead."""
+    ours = files("digest.store") / "migrations"
+    copytree(str(ours), folder, ignore=ignore_patterns("__pycache__"))
+    (folder / "versions" / "r0002_next.py").write_text(NEXT.format(more=more))
+    return Scripts(str(folder), head="0002")
+
+
+def _columns(store, table):
+    with store.read() as c:
+        return {column["name"] for column in inspect(c).get_columns(table)}
+
+
+def _revision(store):
+    with store.read() as c:
+        return c.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def test_new_database_gets_the_schema_and_no_backup(any_new_store):
+    asked = []
+    ensure_schema(any_new_store, backup=asked.append)
+    names = set(inspect(any_new_store.engine).get_table_names())
+    assert names == {*metadata.tables, "alembic_version"}
+    assert (_revision(any_new_store), asked) == (SCRIPTS.head, [])
+
+
+def test_older_database_is_backed_up_before_it_changes(any_new_store, next_scripts, fill):
+    ensure_schema(any_new_store, backup=None)
+    fill(any_new_store)
+    seen = []
+
+    def backup(revision: str) -> None:
+        seen.append((revision, "shoe_size" in _columns(any_new_store, "subscribers")))
+
+    ensure_schema(any_new_store, backup=backup, scripts=next_scripts)
+    assert seen == [("0001", False)]
+    assert "shoe_size" in _columns(any_new_store, "subscribers")
+    # Replacing a table that others refer to lost none of its rows, and theirs still hold.
+    with any_new_store.read() as c:
+        assert c.execute(select(subscribers.c.address)).scalars().all() == ["Ada@example.org"]
+        assert c.execute(select(issues.c.approved_hash)).scalars().all() == ["h"]
+    ensure_schema(any_new_store, backup=backup, scripts=next_scripts)
+    assert len(seen) == 1
+
+
+def test_without_its_backup_nothing_is_migrated(any_new_store, next_scripts):
+    ensure_schema(any_new_store, backup=None)
+
+    def disk_full(_revision: str) -> None:
+        raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011  raised just above
+        ensure_schema(any_new_store, backup=disk_full, scripts=next_scripts)
+    assert _revision(any_new_store) == "0001"
+    assert "shoe_size" not in _columns(any_new_store, "subscribers")
+
+
+def test_migration_that_fails_leaves_the_old_schema(any_new_store, broken_scripts, fill):
+    ensure_schema(any_new_store, backup=None)
+    fill(any_new_store)
+    with pytest.raises(Exception, match="no_such_table"):
+        ensure_schema(any_new_store, backup=None, scripts=broken_scripts)
+    assert _revision(any_new_store) == "0001"
+    assert "shoe_size" not in _columns(any_new_store, "subscribers")
+    with any_new_store.read() as c:
+        assert c.execute(select(subscribers.c.address)).scalars().all() == ["Ada@example.org"]
+
+
+def test_foreign_keys_hold_again_after_a_migration(new_sqlite, next_scripts):
+    ensure_schema(new_sqlite, backup=None, scripts=next_scripts)
+    with new_sqlite.read() as c:
+        assert c.execute(text("PRAGMA foreign_keys")).scalar() == 1
+
+
+def test_newer_database_is_left_alone_with_a_word_what_to_do(any_new_store, next_scripts):
+    ensure_schema(any_new_store, backup=None, scripts=next_scripts)
+    with pytest.raises(UsageError, match=r"revision 0002.*Run the newer digest"):
+        ensure_schema(any_new_store, backup=None)
+    assert _revision(any_new_store) == "0002"
+
+
+_MIGRATE = """
+import sys
+from pathlib import Path
+from digest.config import StoreSettings
+from digest.store.engine import open_store
+from digest.store.migrate import ensure_schema
+sys.stdin.read(1)
+ensure_schema(open_store(StoreSettings(url=sys.argv[1]), Path()), backup=None)
+"""
+
+
+def test_two_processes_at_once_agree(any_new_store):
+    url = any_new_store.engine.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-c", _MIGRATE, url]
+    both = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(2)]
+    for process in both:
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    assert [process.wait(30) for process in both] == [0, 0]
+    for process in both:
+        process.stdin.close()
+    assert _revision(any_new_store) == SCRIPTS.head
+
+
+def test_usual_way_waits_for_no_writer(migrated):
+    with migrated.write():
+        ensure_schema(migrated, backup=None)
+
+
+def test_usual_way_does_not_import_alembic(migrated):
+    code = _MIGRATE.replace("sys.stdin.read(1)", "") + "\nassert 'alembic' not in sys.modules"
+    url = migrated.engine.url.render_as_string(hide_password=False)
+    done = subprocess.run([sys.executable, "-c", code, url], check=False, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
