@@ -50,7 +50,9 @@ def candidate(post_id: int, days_ago: float = 1, *groups: str) -> Candidate:
 
 
 def picks(candidates, declared=None, history=None, began=BEGAN):
-    made = pick_news(candidates, declared or newsletter(), history or History(), began=began, now=NOW)
+    made = pick_news(
+        candidates, declared or newsletter(), history or History(), began=began, now=NOW
+    )
     return {pick.post_id: pick for pick in made}
 
 

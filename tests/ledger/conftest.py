@@ -1,0 +1,168 @@
+"""A small world of posts, readers and issues, put straight into the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import insert, select
+
+from digest.issues.content import Rendered
+from digest.model import Act, Interests, IssueState
+from digest.store import freezing, tables
+from digest.store import issues as issue_store
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from digest.store.engine import Store
+    from digest.store.issues import Issue
+
+NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
+EDITOR = Act("Maya", NOW, "as planned")
+
+
+@dataclass
+class World:
+    store: Store
+    groups: dict[int, list[str]] = field(default_factory=dict)
+    now: datetime = NOW
+
+    def post(self, *groups: str) -> int:
+        number = len(self.groups) + 1
+        with self.store.write() as c:
+            c.execute(
+                insert(tables.posts).values(
+                    id=number,
+                    guid=f"https://blog.example/?p={number}",
+                    url=f"https://blog.example/{number}/",
+                    title=f"Post {number}",
+                    author="Ann",
+                    published=NOW,
+                    first_seen=NOW,
+                    arrived=NOW,
+                    categories=[],
+                    html="",
+                    text="",
+                    excerpt="",
+                    reading_minutes=1,
+                    content_hash=str(number),
+                )
+            )
+        self.groups[number] = list(groups)
+        return number
+
+    def reader(
+        self,
+        name: str,
+        interests: str = "everything",
+        newsletter: str = "weekly",
+        rhythm: str = "weekly",
+        state: str = "active",
+    ) -> int:
+        """Subscribe a reader (known or new) and return the subscriber's id."""
+        address = f"{name}@example.org"
+        with self.store.write() as c:
+            known = select(tables.subscribers.c.id).where(
+                tables.subscribers.c.address_key == address
+            )
+            subscriber = (
+                c.scalar(known)
+                or c.execute(
+                    insert(tables.subscribers)
+                    .values(address=address, address_key=address, created_at=NOW)
+                    .returning(tables.subscribers.c.id)
+                ).scalar_one()
+            )
+            c.execute(
+                insert(tables.subscriptions).values(
+                    subscriber_id=subscriber,
+                    newsletter=newsletter,
+                    interests=interests,
+                    rhythm=rhythm,
+                    state=state,
+                    consent_source="test",
+                    consent_at=NOW,
+                    created_at=NOW,
+                )
+            )
+        return subscriber
+
+    def suppress(self, name: str) -> None:
+        with self.store.write() as c:
+            c.execute(
+                insert(tables.suppressions).values(
+                    address_key=f"{name}@example.org", reason="asked", origin="test", at=NOW
+                )
+            )
+
+    def issue(
+        self,
+        *posts: int,
+        newsletter: str = "weekly",
+        period: str = "2026-W48",
+        repeat: bool = False,
+        state: IssueState = IssueState.SENDING,
+    ) -> Issue:
+        """An issue with these posts, frozen by the real queries and being sent."""
+        with self.store.write() as c:
+            values = {
+                "newsletter": newsletter,
+                "scope": "all",
+                "period": period,
+                "rhythm": "weekly",
+                "repeat": repeat,
+                "state": IssueState.APPROVED,
+                "scheduled_at": NOW,
+                "content": {},
+                "subject": "Subject",
+                "fallback_subject": "Subject",
+                "html": "html",
+                "text": "text",
+                "preflight": [],
+                "hash": "h",
+                "approved_hash": "h",
+            }
+            number = issue_store.insert_issue(c, values, EDITOR)
+            assert number is not None
+            issue = issue_store.get_issue(c, number)
+            self._freeze(c, issue, posts)
+            issue_store.move_issue(c, issue, IssueState.FROZEN, EDITOR)
+            issue = issue_store.get_issue(c, number)
+            if state is not IssueState.FROZEN:
+                issue_store.move_issue(c, issue, IssueState.SENDING, EDITOR)
+            return issue_store.get_issue(c, number)
+
+    def _freeze(self, c: Connection, issue: Issue, posts: tuple[int, ...]) -> None:
+        bits = {post: 1 << place for place, post in enumerate(posts)}
+
+        def wants(interests: Interests):
+            return [(p, bits[p]) for p in posts if interests.wants(self.groups[p])]
+
+        freezing.draw_recipients(c, issue, wants)
+        rendered = {
+            mask: Rendered(f"Mask {mask}", "", f"html {mask}", f"text {mask}", ())
+            for mask in freezing.masks(c, issue, bits)
+        }
+        freezing.enqueue(c, issue, rendered, bits, NOW)
+
+    def got(self, issue: Issue) -> dict[str, int]:
+        """Reader's name -> mask of the variant they are to get."""
+        query = (
+            select(tables.deliveries.c.address, tables.variants.c.mask)
+            .join(tables.variants, tables.variants.c.id == tables.deliveries.c.variant_id)
+            .where(tables.deliveries.c.issue_id == issue.id)
+        )
+        with self.store.read() as c:
+            return {address.split("@")[0]: mask for address, mask in c.execute(query)}
+
+    def later(self, **delta: float) -> datetime:
+        self.now += timedelta(**delta)
+        return self.now
+
+
+@pytest.fixture
+def world(any_store: Store) -> World:
+    return World(any_store)
