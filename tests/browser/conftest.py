@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from digest.config import Newsletter, Site
 from digest.issues.content import IssueContent, Item
-from digest.issues.render import render
+from digest.issues.render import render, render_opt_in
 from digest.issues.words import shorten
 from digest.model import Image, Part, PostLink, PostView
 from digest.sample.blog import image_url, load_posts, path_of, published_at, words
@@ -45,7 +46,8 @@ def mails(blog: SampleServer) -> dict[str, str]:
     """The HTML of each template, by the template's name."""
     contents = {"weekly": weekly(blog.url), "series": series(blog.url)}
     contents["unbreakable"] = unbreakable(weekly(blog.url))
-    return {name: render(c, ROOT / "templates").html for name, c in contents.items()}
+    rendered = {name: render(c, ROOT / "templates").html for name, c in contents.items()}
+    return rendered | {"opt-in": opt_in(blog.url)}
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +83,29 @@ def series(base: str, slug: str = "ipc", most: int = 4) -> IssueContent:
         "and what it takes.",
     }
     return _issue("series", base, chosen, introduction="", **scope)
+
+
+def opt_in(base: str) -> str:
+    """The mail that asks a reader to confirm."""
+    site = Site(
+        name="Common Threads",
+        url=f"{base}/",
+        contact="editors@commonthreads.example",
+        postal_address="12 Weaver's Row, Anytown AN1 2YZ, United Kingdom",
+        links_url=base,
+    )
+    address = "digest@commonthreads.example"
+    newsletter = Newsletter(
+        title="The weekly digest",
+        from_name="Common Threads",
+        from_address=address,
+        bounce_address=address,
+        reply_to=address,
+        unsubscribe_mailto=address,
+        list_id="weekly.commonthreads.example",
+        mailer="local",
+    )
+    return render_opt_in(ROOT / "templates", site, newsletter, "t" * 40)[1]
 
 
 def unbreakable(content: IssueContent) -> IssueContent:

@@ -66,6 +66,16 @@ def test_every_missing_file_is_named_at_once(templates: Path) -> None:
     ]
 
 
+def test_the_opt_in_mail_is_checked_too(templates: Path) -> None:
+    (templates / "email/opt-in/subject.txt").unlink()
+    spoil(templates, "opt-in/body.txt", "confirm_url", "confirm_ulr")
+    found = template_problems(templates, config())
+    assert [(p.file, p.key) for p in found] == [
+        ("templates/email/opt-in/body.txt", "line 3"),
+        ("templates/email/opt-in/subject.txt", ""),
+    ]
+
+
 def test_a_missing_part_is_named_by_the_template_that_needs_it(templates: Path) -> None:
     (templates / "email/_base/layout.txt").unlink()
     found = template_problems(templates, config())
@@ -99,9 +109,10 @@ def test_an_undefined_variable_has_file_and_line_where_it_stands(templates: Path
 
 
 def test_mjml_that_does_not_render_says_why(templates: Path) -> None:
-    spoil(templates, "_base/layout.mjml", "</mj-body>", "")
+    spoil(templates, "_base/frame.mjml", "</mj-body>", "")
     found = template_problems(templates, config())
     assert {p.file for p in found} == {
+        "templates/email/opt-in/body.mjml",
         "templates/email/series/body.mjml",
         "templates/email/weekly/body.mjml",
     }

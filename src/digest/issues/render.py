@@ -1,23 +1,18 @@
 """From content to what goes out: Jinja fills the templates, the guard makes HTML of the MJML.
 
-Equal content and templates give equal bytes. What a post says is only ever a value in a
-template, never a template.
+Equal content and templates give equal bytes.
 """
 
 from __future__ import annotations
 
-import re
-import textwrap
-import traceback
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-from digest.errors import ConfigError, Problem
+from digest.errors import ConfigError
 from digest.issues import words
 from digest.issues.content import Rendered
+from digest.issues.filling import fault, fill, fill_text
 from digest.issues.guard import MjmlError, mjml_to_html
 from digest.issues.links import with_utm
 from digest.issues.preflight import preflight
@@ -25,18 +20,19 @@ from digest.issues.specimen import specimens
 from digest.model import UNSUBSCRIBE_MAILTO_MARK, UNSUBSCRIBE_MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from digest.config import Config
+    from digest.config import Config, Newsletter, Site
+    from digest.errors import Problem
     from digest.issues.content import IssueContent, Item
     from digest.model import Part
 
-#: What a template folder must hold.
+OPT_IN_FILES = ("subject.txt", "body.mjml", "body.txt")
+#: What a newsletter's template must hold.
 FILES = ("subject.txt", "subject-fallback.txt", "preheader.txt", "body.mjml", "body.txt")
 #: Longer preheaders are cut off by every client.
 PREHEADER_MOST = 130
-TEXT_COLUMNS = 72
 
 
 def subjects(content: IssueContent, templates: Path) -> tuple[str, str]:
@@ -44,9 +40,10 @@ def subjects(content: IssueContent, templates: Path) -> tuple[str, str]:
 
     `templates` is the folder that holds `email/`. ConfigError where a template is at fault.
     """
-    context = _context(content)
-    subject = content.typed_subject or _fill("subject.txt", context, templates)
-    return words.line(subject), words.line(_fill("subject-fallback.txt", context, templates))
+    context, folder = _context(content), content.template
+    subject = content.typed_subject or fill(f"{folder}/subject.txt", context, templates)
+    fallback = fill(f"{folder}/subject-fallback.txt", context, templates)
+    return words.line(subject), words.line(fallback)
 
 
 def subject_for(variant: IssueContent, whole: IssueContent, both: tuple[str, str]) -> str:
@@ -71,49 +68,48 @@ def render(content: IssueContent, templates: Path, *, subject: str | None = None
     `subject` is the one of `subjects` that fits it; None stands for the first. ConfigError
     where a template is at fault, MjmlError where it is filled in but is not MJML.
     """
-    context = _context(content)
+    context, folder = _context(content), content.template
     subject = words.line(subject or subjects(content, templates)[0])
-    preheader = words.shorten(_fill("preheader.txt", context, templates), PREHEADER_MOST)
+    preheader = fill(f"{folder}/preheader.txt", context, templates)
+    preheader = words.shorten(preheader, PREHEADER_MOST)
     context |= {"subject": subject, "preheader": preheader}
-    html = mjml_to_html(_fill("body.mjml", context, templates))
-    text = _tidy(_fill("body.txt", context, templates))
+    html = mjml_to_html(fill(f"{folder}/body.mjml", context, templates))
+    text = fill_text(f"{folder}/body.txt", context, templates)
     checks = preflight(content, html=html, text=text, subject=subject, preheader=preheader)
     return Rendered(subject, preheader, html, text, checks)
 
 
+def render_opt_in(
+    templates: Path, site: Site, newsletter: Newsletter, token: str
+) -> tuple[str, str, str]:
+    """Subject, HTML and text of the mail that asks a reader to confirm a subscription."""
+    context = _opt_in_context(site, newsletter, token)
+    context["subject"] = words.line(fill("opt-in/subject.txt", context, templates))
+    html = mjml_to_html(fill("opt-in/body.mjml", context, templates))
+    return context["subject"], html, fill_text("opt-in/body.txt", context, templates)
+
+
 def template_problems(templates: Path, config: Config) -> list[Problem]:
-    """Every fault of the newsletters' templates, found by rendering built-in content."""
-    used = {n.template for n in config.newsletters.values()}
-    used |= {n.series_template for n in config.newsletters.values()}
-    return sorted({problem for name in used for problem in _problems_of(name, templates)})
+    """Every fault of the templates in use, found by rendering built-in content."""
+    newsletters = config.newsletters.values()
+    used = {n.template for n in newsletters} | {n.series_template for n in newsletters}
+    problems = {problem for folder in used for problem in _problems_of(folder, templates)}
+    for newsletter in newsletters:
+        context = _opt_in_context(config.site, newsletter, "token") | {"subject": "Subject"}
+        problems.update(_problems_on("opt-in", OPT_IN_FILES, context, templates))
+    return sorted(problems)
 
 
-# --- filling -----------------------------------------------------------------------------------
-
-
-def _fill(file: str, context: dict[str, Any], templates: Path) -> str:
-    name = f"{context['issue'].template}/{file}"
-    try:
-        return _environment(templates).get_template(name).render(context)
-    except Exception as error:
-        # Whatever an expression in a template can raise is that template's fault.
-        raise ConfigError([_problem(error, templates, name)]) from error
-
-
-@cache
-def _environment(templates: Path) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(templates / "email"),
-        undefined=StrictUndefined,
-        # Jinja's select_autoescape() does not know .mjml.
-        autoescape=lambda name: name is None or not name.endswith(".txt"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        paragraphs=words.paragraphs, shorten=words.shorten, wrap=_wrap, line=words.line
-    )
-    return environment
+def _opt_in_context(site: Site, newsletter: Newsletter, token: str) -> dict[str, Any]:
+    return {
+        "language": site.language,
+        "direction": words.direction(site.language),
+        "newsletter_title": newsletter.title,
+        "site_name": site.name,
+        "site_url": site.url,
+        "postal_address": site.postal_address,
+        "confirm_url": f"{site.links_url.rstrip('/')}/c/{quote(token, safe='')}",
+    }
 
 
 def _context(content: IssueContent) -> dict[str, Any]:
@@ -121,6 +117,7 @@ def _context(content: IssueContent) -> dict[str, Any]:
     issue = words.in_lines(content)
     return {
         "issue": issue,
+        "language": issue.language,
         "items": issue.items,
         "period": words.period_label(issue.period, issue.scheduled_at, issue.time_zone),
         "direction": words.direction(issue.language),
@@ -138,62 +135,25 @@ def _scope_part(scope: str, item: Item) -> Part | None:
     return next((part for part in item.parts if f"series:{part.slug}" == scope), None)
 
 
-def _wrap(text: str) -> str:
-    return textwrap.fill(text, TEXT_COLUMNS, break_long_words=False, break_on_hyphens=False)
-
-
-def _tidy(text: str) -> str:
-    """At most one blank line in a row, however the template's branches fell."""
-    lines = "\n".join(line.rstrip() for line in text.split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", lines).strip("\n") + "\n"
-
-
-# --- faults ------------------------------------------------------------------------------------
-
-
-def _problem(error: Exception, templates: Path, name: str) -> Problem:
-    folder = templates / "email"
-    if isinstance(error, TemplateSyntaxError):
-        return _fault(error.name or name, error.lineno, error.message or "not Jinja")
-    if isinstance(error, TemplateNotFound):
-        missing = error.name or name
-        return _fault(
-            name, None, "is missing" if missing == name else f"needs {missing}: no such file"
-        )
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename.startswith(str(folder)):
-            return _fault(frame.filename[len(str(folder)) + 1 :], frame.lineno, _said(error))
-    return _fault(name, None, _said(error))
-
-
-def _fault(name: str, line: int | None, message: str) -> Problem:
-    return Problem(f"templates/email/{name}", f"line {line}" if line else "", message)
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _problems_of(name: str, templates: Path) -> Iterator[Problem]:
-    folder = templates / "email" / name
-    if not folder.is_dir():
-        yield Problem(
-            f"templates/email/{name}", "", f"no such folder; it must hold {', '.join(FILES)}"
-        )
+def _problems_of(folder: str, templates: Path) -> Iterator[Problem]:
+    if not (templates / "email" / folder).is_dir():
+        yield fault(folder, None, f"no such folder; it must hold {', '.join(FILES)}")
         return
-    for content in specimens(name):
+    for content in specimens(folder):
         context = _context(content) | {"subject": "Subject", "preheader": "Preheader"}
-        for file in FILES:
-            yield from _problems_on(file, context, templates)
+        yield from _problems_on(folder, FILES, context, templates)
 
 
-def _problems_on(file: str, context: dict[str, Any], templates: Path) -> Iterable[Problem]:
-    try:
-        filled = _fill(file, context, templates)
-        if file.endswith(".mjml"):
-            mjml_to_html(filled)
-    except ConfigError as error:
-        return error.problems
-    except MjmlError as error:
-        return [_fault(f"{context['issue'].template}/{file}", None, str(error))]
-    return ()
+def _problems_on(
+    folder: str, files: tuple[str, ...], context: dict[str, Any], templates: Path
+) -> Iterator[Problem]:
+    for file in files:
+        name = f"{folder}/{file}"
+        try:
+            filled = fill(name, context, templates)
+            if name.endswith(".mjml"):
+                mjml_to_html(filled)
+        except ConfigError as error:
+            yield from error.problems
+        except MjmlError as error:
+            yield fault(name, None, str(error))
