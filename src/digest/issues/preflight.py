@@ -149,7 +149,7 @@ def _unsubscribe(page: Page) -> Iterator[Finding]:
         yield Severity.ERROR, "the text has no link to unsubscribe"
     # Each mark becomes the recipient's own link: in a post's words or URL it would lead there too.
     if any(mark in text for text in texts(page.content) for mark in MARKS):
-        yield Severity.ERROR, "a post contains the placeholder of the link to unsubscribe"
+        yield Severity.ERROR, "a post contains the mark of the link to unsubscribe"
 
 
 def _postal_address(page: Page) -> Iterator[Finding]:
