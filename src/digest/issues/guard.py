@@ -19,9 +19,7 @@ MAX_DEPTH = 64
 
 # C1 controls make Gmail clip a mail; the others are no characters of HTML at all
 # (https://html.spec.whatwg.org/multipage/parsing.html#preprocessing-the-input-stream).
-_FORBIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
-)
+_FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _TOKEN = re.compile(
     r"""(?P<comment> <!--.*?--> )
       | (?P<tag> <(?P<close>/?)(?P<name>[A-Za-z][\w:.-]*+)
