@@ -9,17 +9,19 @@ import struct
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 from aiosmtpd.smtp import SMTP, AuthResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-#: A self-signed certificate for 127.0.0.1 and its key, good for nothing but these tests.
-LOOPBACK = Path(__file__).with_name("loopback.pem")
+#: Signs a certificate for 127.0.0.1, anew in each session; nothing secret stands in a file.
+AUTHORITY = trustme.CA()
+CERTIFICATE = AUTHORITY.issue_cert("127.0.0.1")
 
 USER, PASSWORD = "digest", "correct horse"
 
@@ -29,7 +31,7 @@ DROP, HANG = "drop", "hang"
 
 def server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(LOOPBACK)
+    CERTIFICATE.configure_cert(context)
     return context
 
 
@@ -153,6 +155,13 @@ class ScriptedServer:
             return False
         client.sendall(f"{told}\r\n".encode())
         return not told.startswith("421")
+
+
+@pytest.fixture
+def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator's own certificate authority, as OpenSSL is told of it."""
+    AUTHORITY.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
 
 
 @pytest.fixture

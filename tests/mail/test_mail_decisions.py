@@ -153,10 +153,12 @@ def test_credentials_never_use_up_a_delivery() -> None:
     assert decided(Unauthorized("535"), attempts=500).state is PENDING
 
 
-def test_pauses_double_from_a_minute() -> None:
+def test_pauses_double_from_a_minute_up_to_the_longest_and_outlast_a_night() -> None:
     pauses = [decided(Unavailable("gone"), n).not_before - NOW for n in range(MAX_ATTEMPTS - 1)]
     for n, pause in enumerate(pauses):
-        assert timedelta(minutes=2**n) <= pause <= timedelta(minutes=2**n) * 1.25
+        doubled = min(timedelta(minutes=2**n), LONGEST_PAUSE)
+        assert doubled <= pause <= doubled * 1.25
+    assert sum(pauses, timedelta()) > timedelta(hours=16)
 
 
 @given(st.integers(1, 2**62), st.integers(0, MAX_ATTEMPTS - 2))

@@ -6,7 +6,6 @@ import resource
 import threading
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +18,7 @@ from digest.model import Envelope, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from digest.ports import Mailer, Outcome
 
@@ -27,7 +27,6 @@ ENVELOPE = Envelope("bounces@example.org", "reader@example.org", "<one@example.o
 MESSAGE = b"Subject: hello\r\n\r\n.\r\n..two\r\nline = caf=C3=A9\r\n\r\n"
 
 USER, PASSWORD = "digest", "correct horse"
-LOOPBACK = Path(__file__).with_name("loopback.pem")
 DROP, HANG = "drop", "hang"
 
 
@@ -61,12 +60,6 @@ def answer_of(mailer: Mailer, envelope: Envelope = ENVELOPE, message: bytes = ME
         return mailer.submit(envelope, message)
     finally:
         mailer.close()
-
-
-@pytest.fixture
-def trusted(monkeypatch) -> None:
-    """The operator's own certificate authority, as OpenSSL is told of it."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(LOOPBACK))
 
 
 @pytest.fixture(params=["file", "smtp in clear", "smtp with TLS and login"])

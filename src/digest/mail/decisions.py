@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from digest.ports import Outcome
 
-#: After this many attempts a delivery is failed, and an editor may take it up again.
-MAX_ATTEMPTS = 8
+#: After this many attempts, most of a day, a delivery is failed, and an editor may take it up
+#: again: long enough for a relay that is down overnight.
+MAX_ATTEMPTS = 13
 
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=4)
