@@ -1,0 +1,181 @@
+"""A feed's bytes -> entries, and every problem in words. feedparser's dicts end here."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+import feedparser
+
+from digest.feeds.decode import decode_feed
+from digest.feeds.plain import one_line, strip_controls, text_of_html
+from digest.feeds.wellformed import WellFormed, make_well_formed
+from digest.model import Entry
+
+if TYPE_CHECKING:
+    from time import struct_time
+
+MAX_ENTRIES = 5000
+#: A date outside is a slip of somebody's software; the feed is taken to have given none.
+YEARS = range(1970, 2101)
+_MAX_GUID = 2000
+_MAX_CATEGORIES = 100
+_MAX_NAME = 200
+#: Far beyond what is shown; a title is HTML to be parsed, so its length must end somewhere.
+_MAX_TITLE = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a page of a feed holds, in its own order.
+
+    Each problem names its entry by guid or title. `whole` is False where entries may be
+    missing because the text broke off. `fault` says why the page is no feed at all.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    problems: tuple[str, ...] = ()
+    whole: bool = True
+    fault: str = ""
+
+
+def parse_feed(body: bytes, *, feed: str, url: str, content_type: str = "") -> Parsed:
+    """Read one page of feed `feed`, found at `url`. Never raises for anything a feed can say."""
+    decoded = decode_feed(body, content_type)
+    if decoded.fault:
+        return Parsed(fault=decoded.fault, whole=False)
+    formed = make_well_formed(decoded.text)
+    if formed.fault:
+        return Parsed(fault=formed.fault, whole=False)
+    found, fault = _feedparser(formed.xml, url)
+    if fault:
+        return Parsed(fault=fault, whole=False)
+    problems = ["the feed declares entities of its own; they were left out"]
+    return _entries(feed, url, found, formed, problems[: int(decoded.declares_entities)])
+
+
+def _feedparser(xml: str, url: str) -> tuple[Any, str]:
+    """feedparser's dictionary, or the reason why it is no feed.
+
+    Bytes in a stream, because it opens strings as files and URLs; `version` and not `bozo`,
+    because a login page is no error to it.
+    """
+    headers = {"content-type": "application/xml; charset=utf-8", "content-location": url}
+    body = b"<?xml version='1.0' encoding='utf-8'?>\n" + xml.encode("utf-8")
+    try:
+        found = feedparser.parse(
+            BytesIO(body),
+            response_headers=headers,
+            sanitize_html=False,
+            resolve_relative_uris=False,
+        )
+    except Exception as error:  # noqa: BLE001  a foreign parser on foreign text: told, not hidden
+        return None, f"cannot be parsed ({type(error).__name__}: {str(error)[:_MAX_NAME]})"
+    if not found.get("version"):
+        return None, "is XML, but neither RSS nor Atom"
+    return found, ""
+
+
+def _entries(feed: str, url: str, found: Any, formed: WellFormed, problems: list[str]) -> Parsed:
+    problems = [*problems, *formed.problems]
+    entries = []
+    default_author = _author(found.feed) if found.version.startswith("atom") else ""
+    for number, raw in enumerate(found.entries[:MAX_ENTRIES]):
+        entry = _entry(feed, url, raw, default_author)
+        name = entry_name(entry)
+        problems += [f"{name}: {what}" for what in _date_problems(raw, entry)]
+        if number in formed.long_authors:
+            problems.append(f"{name}: its author is longer than 1 KB and was left out")
+        entries.append(entry)
+    if -1 in formed.long_authors:
+        problems.append("the feed's own author is longer than 1 KB and was left out")
+    if len(found.entries) > MAX_ENTRIES:
+        problems.append(f"only the first {MAX_ENTRIES} of {len(found.entries)} entries were read")
+    whole = not formed.cut_off and len(found.entries) <= MAX_ENTRIES
+    return Parsed(tuple(entries), tuple(problems), whole)
+
+
+def entry_name(entry: Entry) -> str:
+    """How an entry is called in a report."""
+    return one_line(entry.guid or entry.title or entry.url, _MAX_NAME) or "an entry without a name"
+
+
+def _entry(feed: str, url: str, raw: Any, default_author: str) -> Entry:
+    link = strip_controls(str(raw.get("link") or "")).strip()
+    guid = strip_controls(str(raw.get("id") or "")).strip()[:_MAX_GUID]
+    return Entry(
+        feed=feed,
+        guid=guid,
+        url=_joined(url, link),
+        title=_title(raw),
+        author=_author(raw) or default_author,
+        published=_moment(raw, "published_parsed"),
+        updated=_moment(raw, "updated_parsed"),
+        summary_html=_html(raw.get("summary_detail"), raw.get("summary")),
+        content_html=_content(raw),
+        categories=_categories(raw),
+    )
+
+
+def _joined(base: str, link: str) -> str:
+    try:
+        return urljoin(base, link) if link else ""
+    except ValueError:
+        return link
+
+
+def _title(raw: Any) -> str:
+    """Plain text. feedparser guesses the type of RSS titles, and marks with it what is HTML."""
+    title = str(raw.get("title") or "")[:_MAX_TITLE]
+    kind = str((raw.get("title_detail") or {}).get("type") or "")
+    return text_of_html(title) if kind.endswith(("html", "html+xml")) else title
+
+
+def _author(raw: Any) -> str:
+    """The name where one stands beside a mail address, else what was written."""
+    detail = raw.get("author_detail") or {}
+    name = str(detail.get("name") or raw.get("author") or "")
+    # WordPress writes display names with their entities into CDATA.
+    return html.unescape(name)
+
+
+def _html(detail: Any, value: Any) -> str:
+    """Text that an Atom feed declares as plain becomes HTML that says the same."""
+    text = str(value or "")
+    kind = str((detail or {}).get("type") or "")
+    return html.escape(text, quote=False) if kind == "text/plain" else text
+
+
+def _content(raw: Any) -> str:
+    contents = raw.get("content") or []
+    return _html(contents[0], contents[0].get("value")) if contents else ""
+
+
+def _categories(raw: Any) -> tuple[str, ...]:
+    terms = (html.unescape(str(tag.get("term") or "")) for tag in raw.get("tags") or [])
+    lines = (one_line(strip_controls(term), _MAX_NAME) for term in terms)
+    return tuple(dict.fromkeys(line for line in lines if line))[:_MAX_CATEGORIES]
+
+
+def _moment(raw: Any, key: str) -> datetime | None:
+    """feedparser's struct_time is in UTC. None for a date that does not exist."""
+    # Asked with "in": get() answers with the other date, and a warning, where one is missing.
+    parsed: struct_time | None = raw[key] if key in raw else None  # noqa: SIM401
+    if parsed is None or parsed.tm_year not in YEARS:
+        return None
+    try:
+        # Second 60 is a leap second, which datetime does not know.
+        return datetime(*parsed[:5], min(parsed.tm_sec, 59), tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _date_problems(raw: Any, entry: Entry) -> list[str]:
+    stated = one_line(str(raw.get("published") or ""), 60)
+    if entry.published or not stated:
+        return []
+    return [f"{stated!r} is no date that exists"]
