@@ -45,6 +45,7 @@ from digest.store.migrate import (
     check_known,
     knows,
     migrating,
+    orphan,
     revision_of,
     upgrade,
     version,
@@ -164,6 +165,9 @@ def restore(
             _clear(c, manifest, force=force)
             upgrade(c, scripts, manifest.revision)
             secret = _load(c, file, raw, manifest)
+            lost = orphan(c)
+            if lost is not None:
+                raise damaged(file, lost)
             upgrade(c, scripts)
     # After the commit: a kill in between is cured by doing it again, with `force`.
     if secret is not None:
