@@ -251,8 +251,14 @@ class Newsletter(Declared):
 class Slots(Declared):
     """When a channel publishes, in its own time zone."""
 
-    weekdays: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri")
-    times: tuple[time, ...] = (time(9, 30),)
+    weekdays: Annotated[tuple[Weekday, ...], Field(min_length=1)] = (
+        "mon",
+        "tue",
+        "wed",
+        "thu",
+        "fri",
+    )
+    times: Annotated[tuple[time, ...], Field(min_length=1)] = (time(9, 30),)
     pace_minutes: Annotated[int, Field(ge=0, le=1440)] = 2
     """Between two snippets of one thread."""
     time_zone: ZoneName | None = None

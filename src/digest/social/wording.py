@@ -1,0 +1,70 @@
+"""The words around a post's own: `templates/social/`, filled in.
+
+What a post says is only ever a value in a template, never a template.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from typing import TYPE_CHECKING
+
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from digest.errors import ConfigError, Problem
+from digest.social.networks import links_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Joins without a break and shows nothing (U+2060): after it, no network sees a link or mention.
+WORD_JOINER = "\N{WORD JOINER}"
+
+
+def fill(templates: Path, name: str, **values: object) -> str:
+    """One snippet's text, without the blank lines that the template's branches left.
+
+    `templates` is the folder that holds `social/`; `name` such as "thread/root.txt".
+    ConfigError where the template is at fault.
+    """
+    try:
+        text = _environment(templates).get_template(name).render(values)
+    except Exception as error:
+        # Whatever an expression in a template can raise is that template's fault.
+        message = f"{type(error).__name__}: {error}"
+        raise ConfigError([Problem(f"templates/social/{name}", "", message)]) from error
+    lines = "\n".join(line.strip() for line in text.splitlines())
+    return re.sub(r"\n{3,}", "\n\n", lines).strip()
+
+
+def inert(text: str) -> str:
+    """A post's words as words: what looks like a link or a mention in them stays text.
+
+    X charges for each link, and a name is somebody else's on every network. Line breaks stay;
+    characters that networks refuse go: control characters, half surrogates, U+FEFF and the like.
+    """
+    text = "".join(char for char in text if char in "\n\t" or not _refused(char))
+    text = re.sub(r"([@\uff20])(?=\w)", rf"\1{WORD_JOINER}", text).replace(
+        "://", f":{WORD_JOINER}//"
+    )
+    for link in links_in(text):
+        text = text.replace(link, link.replace(".", f"{WORD_JOINER}."))
+    return text
+
+
+def _refused(char: str) -> bool:
+    return char in "\ufeff\ufffe\uffff" or unicodedata.category(char) in {"Cc", "Cs"}
+
+
+@cache
+def _environment(templates: Path) -> ImmutableSandboxedEnvironment:
+    return ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(templates / "social"),
+        undefined=StrictUndefined,
+        # .txt is plain text; the preview is the one page.
+        autoescape=lambda name: name is None or not name.endswith(".txt"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
