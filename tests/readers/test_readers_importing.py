@@ -34,7 +34,7 @@ def _loader(store: Store, config: Config, file: Path, now: datetime) -> Load:
 
     def load(content: str | bytes, *, dry_run: bool = False) -> ImportReport:
         file.write_bytes(content.encode() if isinstance(content, str) else content)
-        return import_subscribers(store, config, file, now=now, dry_run=dry_run)
+        return import_subscribers(store, config, file, now, dry_run=dry_run)
 
     return load
 
@@ -181,9 +181,11 @@ def test_endless_cell_is_reported_and_reading_goes_on(store, load):
     ],
 )  # fmt: skip
 def test_file_without_its_columns_is_refused_whole(store, load, content, columns):
-    report = load(content)
-    assert [one.column for one in report.problems] == columns
-    assert (report.rows, report.added, _addresses(store)) == (0, 0, [])
+    with pytest.raises(UsageError, match=r"readers\.csv cannot be imported") as refusal:
+        load(content)
+    said = str(refusal.value).splitlines()[1:]
+    assert [line.partition(", ")[2].partition(":")[0] for line in said] == columns
+    assert _addresses(store) == []
 
 
 def test_columns_that_are_not_read_are_named(load):
@@ -193,7 +195,7 @@ def test_columns_that_are_not_read_are_named(load):
 
 def test_missing_file_is_a_clear_error(store, config, tmp_path, now):
     with pytest.raises(UsageError, match=r"nowhere\.csv cannot be read: No such file"):
-        import_subscribers(store, config, tmp_path / "nowhere.csv", now=now)
+        import_subscribers(store, config, tmp_path / "nowhere.csv", now)
 
 
 def test_same_reader_twice_in_a_file(store, load):
@@ -246,6 +248,19 @@ def test_dry_run_says_the_same_and_leaves_nothing(any_store, load_any):
     assert done.added == 2
 
 
+def test_report_in_words(load):
+    report = load("name," + HEADER + "A," + ADA + "B," + BO.replace("weekly", "dayly"))
+    assert report.lines() == [
+        'Line 3, newsletters: there is no newsletter "dayly" (allowed: monthly, weekly)',
+        "Not read: column name.",
+        "Rows: 2, of them bad: 1.",
+        "Subscriptions: 1 added, 0 there already, 0 repeated, 0 refused.",
+    ]
+    assert report.counts() == {
+        "rows": 2, "bad_rows": 1, "added": 1, "unchanged": 0, "repeated": 0, "refused": 0,
+    }  # fmt: skip
+
+
 class _Killed(BaseException):
     pass
 
@@ -254,7 +269,7 @@ def test_killed_in_the_middle_it_can_be_repeated(store, config, tmp_path, now):
     file = tmp_path / "many.csv"
     rows = [f"r{n}@example.org,weekly,,,,form,2026-01-05\n" for n in range(2500)]
     file.write_text(HEADER + "".join(rows))
-    run = partial(import_subscribers, store, config, file, now=now)
+    run = partial(import_subscribers, store, config, file, now)
 
     connections = 0
 
@@ -284,7 +299,7 @@ def test_memory_does_not_grow_with_the_rows(store, config, tmp_path, now):
             for n in range(start, start + rows):
                 out.write(f"r{n}@example.org,weekly,,,,form,2026-01-05\n")
         tracemalloc.start()
-        report = import_subscribers(store, config, file, now=now, dry_run=True)
+        report = import_subscribers(store, config, file, now, dry_run=True)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert report.added == rows

@@ -21,7 +21,7 @@ from sqlalchemy import func, insert, select
 from digest.config import StoreSettings
 from digest.errors import UsageError
 from digest.store import tables
-from digest.store.backup import backup, backup_before_migration, restore
+from digest.store.backup import backup, restore
 from digest.store.engine import open_store
 from digest.store.migrate import SCRIPTS, ensure_schema
 
@@ -134,17 +134,6 @@ def test_nothing_to_back_up(new_sqlite, secret_path, file, now):
 def test_backup_into_a_folder_that_is_not_there(migrated, secret_path, tmp_path, now):
     with pytest.raises(UsageError, match="cannot be written: No such file"):
         backup(migrated, secret_path, tmp_path / "nowhere" / "b.tar.gz", now)
-
-
-def test_backup_before_a_migration_is_named_by_revision_and_time(
-    migrated, secret_path, tmp_path, now
-):
-    folder = tmp_path / "var" / "backups"
-    backup_before_migration(migrated, secret_path, folder, now)("0001")
-    assert [one.name for one in folder.iterdir()] == [
-        "before-migration-0001-20261122T180000Z.tar.gz"
-    ]
-    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 # --- while others write ------------------------------------------------------------------------

@@ -50,6 +50,25 @@ class ImportReport:
     ignored_columns: tuple[str, ...]
     dry_run: bool
 
+    def counts(self) -> dict[str, int]:
+        """The numbers by name, for the record of the run."""
+        names = ("rows", "bad_rows", "added", "unchanged", "repeated", "refused")
+        return {name: getattr(self, name) for name in names}
+
+    def lines(self) -> list[str]:
+        """The report as the operator reads it: a line per problem, then the numbers."""
+        ignored = [f"Not read: column {name}." for name in self.ignored_columns]
+        would = "would be " if self.dry_run else ""
+        return [
+            *map(str, self.problems),
+            *ignored,
+            f"Rows: {self.rows}, of them bad: {self.bad_rows}.",
+            (
+                f"Subscriptions: {self.added} {would}added, {self.unchanged} there already,"
+                f" {self.repeated} repeated, {self.refused} refused."
+            ),
+        ]
+
 
 @dataclass(slots=True)
 class _Tally:
@@ -78,16 +97,17 @@ class _Tally:
 
 
 def import_subscribers(
-    store: Store, config: Config, path: Path, *, now: datetime, dry_run: bool = False
+    store: Store, config: Config, path: Path, now: datetime, *, dry_run: bool = False
 ) -> ImportReport:
     """Import a CSV file; with `dry_run` everything is tried and nothing stays.
 
-    Times without an offset are in the site's time zone. Raises `UsageError` where the file
-    cannot be read at all.
+    Times without an offset are in the site's time zone. Raises `UsageError`, with nothing
+    changed, where the file cannot be read or lacks columns.
     """
     try:
         with open_csv(path) as rows:
-            return _import(store, config, rows, now=now, dry_run=dry_run)
+            header = _header(path, rows)
+            return _import(store, config, header, rows, now=now, dry_run=dry_run)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -95,15 +115,13 @@ def import_subscribers(
 def _import(
     store: Store,
     config: Config,
+    header: Header,
     rows: Iterator[Row | BadRow],
     *,
     now: datetime,
     dry_run: bool,
 ) -> ImportReport:
     tally = _Tally()
-    header = _header(rows, tally)
-    if header is None:
-        return tally.report((), dry_run=dry_run)
     offers = _offers(config, header, rows, now, tally)
     while chunk := list(islice(offers, CHUNK)):
         with store.write() as c:
@@ -115,16 +133,20 @@ def _import(
     return tally.report(header.ignored, dry_run=dry_run)
 
 
-def _header(rows: Iterator[Row | BadRow], tally: _Tally) -> Header | None:
+def _header(path: Path, rows: Iterator[Row | BadRow]) -> Header:
     row = next(rows, Row(1, []))
     if isinstance(row, BadRow):
-        tally.problems.append(RowProblem(row.line, "", row.message, row.cure))
-        return None
-    header = read_header(row.line, row.cells)
+        header: Header | list[RowProblem] = [_problem(row)]
+    else:
+        header = read_header(row.line, row.cells)
     if isinstance(header, Header):
         return header
-    tally.problems += header
-    return None
+    said = "\n".join(map(str, header))
+    raise UsageError(f"{path} cannot be imported, and nothing was changed:\n{said}")
+
+
+def _problem(row: BadRow) -> RowProblem:
+    return RowProblem(row.line, "", row.message, row.cure)
 
 
 def _offers(
@@ -138,7 +160,7 @@ def _offers(
     for row in rows:
         tally.rows += 1
         if isinstance(row, BadRow):
-            read: list[Offer] | list[RowProblem] = [RowProblem(row.line, "", row.message, row.cure)]
+            read: list[Offer] | list[RowProblem] = [_problem(row)]
         else:
             read = read_row(config, header, row.line, row.cells, now)
         tally.bad_rows += isinstance(read[0], RowProblem)

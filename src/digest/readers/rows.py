@@ -47,6 +47,10 @@ class RowProblem:
     message: str
     cure: str
 
+    def __str__(self) -> str:
+        where = f"Line {self.line}, {self.column}" if self.column else f"Line {self.line}"
+        return f"{where}: {self.message} ({self.cure})"
+
 
 @dataclass(frozen=True, slots=True)
 class Header:

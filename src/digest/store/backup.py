@@ -53,7 +53,7 @@ from digest.store.migrate import (
 from digest.store.tables import metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from sqlalchemy.engine import Connection
@@ -96,19 +96,6 @@ def backup(store: Store, secret_path: Path, file: Path, now: datetime) -> Backup
                 archive.add_secret(secret)
             archive.finish(revision)
     return BackupReport(revision, now, rows, secret is not None)
-
-
-def backup_before_migration(
-    store: Store, secret_path: Path, folder: Path, now: datetime
-) -> Callable[[str], None]:
-    """For `ensure_schema`: backs up into `folder`, under a name of revision and time (UTC)."""
-
-    def make(revision: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        name = f"before-migration-{revision}-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}.tar.gz"
-        backup(store, secret_path, folder / name, now)
-
-    return make
 
 
 def _tables(c: Connection) -> list[Table]:
