@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 from datetime import UTC, datetime
 from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -307,3 +310,58 @@ def test_memory_does_not_grow_with_the_rows(store, config, tmp_path, now):
 
     peak(1000, 0)
     assert peak(2000, 10_000) - peak(1000, 20_000) < 1000 * 600
+
+
+def test_two_imports_at_once_in_opposite_orders(any_store, config, tmp_path, now):
+    rows = [f"r{n}@example.org,weekly,,,,form,2026-01-05\n" for n in range(2500)]
+    reports = []
+
+    def run(name: str, rows: list[str]) -> None:
+        file = tmp_path / name
+        file.write_text(HEADER + "".join(rows))
+        reports.append(import_subscribers(any_store, config, file, now))
+
+    threads = [
+        Thread(target=run, args=("up.csv", rows)),
+        Thread(target=run, args=("down.csv", rows[::-1])),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(report.added for report in reports) == 2500
+    assert sum(report.unchanged for report in reports) == 2500
+    assert len(_addresses(any_store)) == 2500
+
+
+_IMPORT = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from sqlalchemy import event
+from digest.config import Config, StoreSettings
+from digest.readers.importing import import_subscribers
+from digest.store.engine import open_store
+config = Config.model_validate_json(sys.argv[1])
+store = open_store(StoreSettings(url=sys.argv[2]), Path())
+event.listen(store.engine, "commit", lambda _: print("commit", flush=True))
+import_subscribers(store, config, Path(sys.argv[3]), datetime.now(UTC))
+"""
+
+
+@pytest.mark.kill
+def test_sigkill_at_any_commit_and_again(store, config, tmp_path, now):
+    file = tmp_path / "many.csv"
+    rows = [f"r{n}@example.org,weekly,,,,form,2026-01-05\n" for n in range(5000)]
+    file.write_text(HEADER + "".join(rows))
+    url = store.engine.url.render_as_string()
+    command = [sys.executable, "-c", _IMPORT, config.model_dump_json(), url, str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert [process.stdout.readline() for _ in range(3)] == [b"commit\n"] * 3
+        process.kill()
+    there = len(_addresses(store))
+    assert there % 1000 == 0
+    assert there >= 2000
+    report = import_subscribers(store, config, file, now)
+    assert (report.added, report.unchanged) == (5000 - there, there)
+    assert len(set(_addresses(store))) == 5000
