@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import regex
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digest.social.fit import ELLIPSIS, sentences, shorten, split
@@ -97,12 +97,13 @@ TEXTS = st.lists(
             "x" * 90,
             "e\u0301\u0302",
             "\n",
-        ]  # fmt: skip
+        ]
     ),
     max_size=60,
 ).map(" ".join)
 
 
+@settings(deadline=None)  # the first measuring loads the parser
 @given(TEXTS, st.sampled_from(list(NETWORKS.values())), st.integers(30, 120))
 def test_every_piece_fits_and_nothing_is_lost(text, network, limit):
     found = split(text, lambda piece: network.measure(piece) <= limit)
@@ -113,6 +114,7 @@ def test_every_piece_fits_and_nothing_is_lost(text, network, limit):
     assert sorted(kept) == sorted("".join(text.split()))
 
 
+@settings(deadline=None)  # the first measuring loads the parser
 @given(st.text(max_size=600))
 def test_any_text_at_all_is_split_to_fit(text):
     for network in (X, BLUESKY):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digest.social.networks import BLUESKY, MASTODON, NETWORKS, X, links_in
@@ -93,6 +93,7 @@ def test_a_hostile_text_is_measured_at_once_and_never_fits(hostile):
     assert not any(network.fits(hostile) for network in NETWORKS.values())
 
 
+@settings(deadline=None)  # the first measuring loads the parser
 @given(st.text(max_size=200), st.text(max_size=50))
 def test_a_line_more_never_makes_a_text_shorter(text, more):
     for network in NETWORKS.values():

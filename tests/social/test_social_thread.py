@@ -38,9 +38,9 @@ def a_subject(part=2, title="Integrated Personal Commissioning") -> Subject:
     return Subject("series:ipc", title, "IPC", stands or None)
 
 
-def a_thread(post, network=X, most=5, subject=None, kind="thread", templates=TEMPLATES):
+def a_thread(post, network=X, most=5, *, subject=None, templates=TEMPLATES):
     def say(name, **values):
-        return fill(templates, f"{kind}/{name}.txt", **values)
+        return fill(templates, f"thread/{name}.txt", **values)
 
     return make_thread(post, subject or a_subject(), network, most=most, say=say)
 
@@ -184,7 +184,7 @@ WORDS = st.sampled_from(
         "{{ x }}",
         "\x00",
         "…",
-    ]  # fmt: skip
+    ]
 )
 
 

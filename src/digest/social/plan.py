@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from digest.errors import UsageError
-from digest.picks.fold import url_key
 from digest.picks.series import parts_of
 from digest.social.choose import Asked, Shelf, candidates, choose
 from digest.social.networks import NETWORKS
@@ -16,7 +15,7 @@ from digest.social.slots import Span, slots_for
 from digest.social.thread import Thread, Unthreadable, make_thread
 from digest.social.wording import fill
 from digest.store.memberships import ensure_memberships, load_memberships
-from digest.store.posts import load_posts
+from digest.store.posts import find_post, load_posts
 from digest.store.social import (
     PlannedSnippet,
     add_thread,
@@ -115,7 +114,7 @@ def plan_threads(
             ensure_memberships(c, config)
     with store.read() as c:
         shelf = _read_shelf(c, config, now)
-    asked = Asked(series, _post_id(shelf, post))
+        asked = Asked(series, _post_id(c, shelf, post))
     plan = _Plan(config, templates, now, shelf, asked, dry_run)
     slugs = [channel] if channel else list(config.channels)
     return PlanReport(tuple(one for slug in slugs for one in _plan(store, slug, plan)), dry_run)
@@ -225,11 +224,10 @@ def _check_known(what: str, slug: str | None, declared: Container[str]) -> None:
         raise UsageError(f"no {what} {slug!r} in config")
 
 
-def _post_id(shelf: Shelf, named: str | None) -> int | None:
-    if named is None:
-        return None
-    key = url_key(named)
-    for post in shelf.posts.values():
-        if key in (url_key(post.url), url_key(post.guid)):
-            return post.id
-    raise UsageError(f"no post {named!r}: give its URL or guid")
+def _post_id(c: Connection, shelf: Shelf, named: str | None) -> int | None:
+    post = named and find_post(c, named)
+    if post and post.id in shelf.posts:
+        return post.id
+    if named:
+        raise UsageError(f"no post {named!r} by now: give its URL or guid")
+    return None
