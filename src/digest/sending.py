@@ -188,7 +188,11 @@ def _deliver(app: App, issue: Issue, watch: Watch) -> Sent:
         )
         report = deliver(shift, issue.id)
     issue = _close(app, issue, report.mailer_fault)
-    note = f"mailer stopped: {report.mailer_fault}" if report.mailer_fault else ""
+    note = ""
+    if report.mailer_fault:
+        note = f"mailer stopped: {report.mailer_fault}; then digest resume {issue.id}"
+    elif report.unreachable:
+        note = f"the mailer cannot be reached: {report.unreachable}"
     return _sent(app, issue, note or _standing(app, issue), tried=report.tried)
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 
 from digest.cli import check, decisions, issues, ledger, posts, readers, social, store
 from digest.errors import ConfigError, DigestError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 app = typer.Typer(
     name="digest",
@@ -27,10 +31,13 @@ app.add_typer(readers.app, name="readers", help="Subscribers: add, import, list,
 app.add_typer(social.app, name="social", help="Hashtag threads: plan them and see them.")
 
 
-def main() -> None:
-    """Run the command line; expected errors are a sentence and exit code 2."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; expected errors are a sentence and exit code 2.
+
+    `arguments` stand for those of the process. Ends by SystemExit.
+    """
     try:
-        app()
+        app(arguments)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)

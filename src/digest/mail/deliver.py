@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from digest.errors import Unavailable
 from digest.mail.decisions import decide
 from digest.mail.policy import MessageError
 from digest.model import DeliveryState, Receipt
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from digest.mail.letters import Letters
-    from digest.ports import Clock, Mailer
+    from digest.ports import Clock, Mailer, Outcome
     from digest.store.deliveries import Claimed, StoredVariant
     from digest.store.engine import Store
 
@@ -30,16 +31,22 @@ log = logging.getLogger(__name__)
 
 #: How many deliveries one claim leases.
 BATCH = 50
+#: So many deliveries in a row for which the mailer was not there end the shift: the rest would
+#: only use up their attempts.
+UNREACHABLE = 3
 #: Longer than a batch takes at a mailer's slowest; counts only for workers on other machines.
 LEASE = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one call did. `mailer_fault` says why the mailer was stopped, or is empty."""
+    """What one call did."""
 
     tried: int
-    mailer_fault: str
+    #: Why the mailer was stopped and an operator is needed; or empty.
+    mailer_fault: str = ""
+    #: Why the mailer could not be reached; it is worth trying later. Or empty.
+    unreachable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +74,33 @@ def deliver(shift: Shift, issue_id: int) -> Report:
     take_back(shift, issue_id)
     with shift.store.read() as c:
         variants = ledger.load_variants(c, issue_id)
-    tried = 0
+    tried = missed = 0
     try:
         while batch := _claim(shift, issue_id):
             for claimed in batch:
-                ending = _deliver_one(shift, claimed, variants[claimed.variant_id])
-                tried += ending != STOPPED
-                if ending or shift.should_stop():
-                    return Report(tried, "" if ending == STOPPED else ending)
+                step = _deliver_one(shift, claimed, variants[claimed.variant_id])
+                if step.stopped:
+                    return Report(tried)
+                tried += 1
                 shift.progress()
-        return Report(tried, "")
+                missed = missed + 1 if step.unreachable else 0
+                if step.fault or missed == UNREACHABLE or shift.should_stop():
+                    return Report(tried, step.fault, step.unreachable)
+        return Report(tried)
     finally:
         with shift.store.write() as c:
             ledger.release(c, shift.worker, shift.clock())
         shift.mailer.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """How one delivery ended, as far as the next one is concerned."""
+
+    #: The issue is not being sent any more.
+    stopped: bool = False
+    fault: str = ""
+    unreachable: str = ""
 
 
 def take_back(shift: Shift, issue_id: int) -> None:
@@ -105,18 +125,13 @@ def settle_by_look_up(store: Store, mailer: Mailer, issue_id: int, clock: Clock)
     return len(doubtful)
 
 
-#: What `_deliver_one` says where the issue is not being sent any more.
-STOPPED = "stopped"
-
-
 def _claim(shift: Shift, issue_id: int) -> list[Claimed]:
     now = shift.clock()
     with shift.store.write() as c:
         return ledger.claim(c, issue_id, shift.worker, now=now, until=now + LEASE, most=BATCH)
 
 
-def _deliver_one(shift: Shift, claimed: Claimed, variant: StoredVariant) -> str:
-    """One delivery; returns STOPPED, the mailer's fault, or "" to go on."""
+def _deliver_one(shift: Shift, claimed: Claimed, variant: StoredVariant) -> _Step:
     # Built first: a message that cannot be built must not leave a delivery in doubt.
     try:
         envelope, message = shift.letters.make(claimed, variant)
@@ -124,10 +139,10 @@ def _deliver_one(shift: Shift, claimed: Claimed, variant: StoredVariant) -> str:
         with shift.store.write() as c:
             ledger.fail(c, claimed, shift.worker, str(error), shift.clock())
         log.error("delivery %s: failed, its message cannot be made", claimed.id)  # noqa: TRY400
-        return ""
+        return _Step()
     now = shift.clock()
     with shift.store.write() as c:
-        step = ledger.begin(
+        begun = ledger.begin(
             c,
             claimed,
             shift.worker,
@@ -135,14 +150,21 @@ def _deliver_one(shift: Shift, claimed: Claimed, variant: StoredVariant) -> str:
             now=now,
             until=now + LEASE,
         )
-    if step != "go":
-        log.info("delivery %s: not submitted, %s", claimed.id, step)
-        return STOPPED if step == STOPPED else ""
+    if begun != "go":
+        log.info("delivery %s: not submitted, %s", claimed.id, begun)
+        return _Step(stopped=begun == "stopped")
     outcome = shift.mailer.submit(envelope, message)
+    return _write_down(shift, claimed, outcome)
+
+
+def _write_down(shift: Shift, claimed: Claimed, outcome: Outcome) -> _Step:
     now = shift.clock()
     decision = decide(outcome, delivery_id=claimed.id, attempts=claimed.attempts, now=now)
     remote_id = outcome.remote_id if isinstance(outcome, Receipt) else None
     with shift.store.write() as c:
         ledger.finish(c, claimed, shift.worker, decision, remote_id=remote_id, now=now)
     log.info("delivery %s: %s %s", claimed.id, decision.state, decision.code)
-    return decision.reason or "mailer stopped" if decision.stop_mailer else ""
+    return _Step(
+        fault=decision.reason or "mailer stopped" if decision.stop_mailer else "",
+        unreachable=outcome.reason if isinstance(outcome, Unavailable) else "",
+    )

@@ -1,0 +1,134 @@
+"""A home folder, the sample blog on loopback, and the command line as its user calls it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import shutil
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.policy import default
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from digest.cli import main
+from digest.sample.server import SampleServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from email.message import EmailMessage
+
+ROOT = Path(__file__).parents[2]
+SUBSCRIBERS = Path(str(files("digest.sample") / "subscribers.csv"))
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Blog:
+    """The sample blog, with a clock of its own that tests may turn."""
+
+    server: SampleServer
+    moment: list[datetime]
+
+    @property
+    def anchor(self) -> datetime:
+        return self.server.anchor
+
+    def turn(self, **delta: float) -> None:
+        self.moment[0] += timedelta(**delta)
+
+
+@dataclass
+class Desk:
+    """A home folder and its commands."""
+
+    home: Path
+    as_of: str
+    mails_seen: set[str] = field(default_factory=set)
+
+    def run(self, *arguments: str, code: int | None = 0) -> Done:
+        """Run a command; None stands for any exit code."""
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                main([*arguments, "--home", str(self.home)])
+                ended = 0
+            except SystemExit as exit_:
+                ended = int(exit_.code or 0)
+        done = Done(ended, out.getvalue(), err.getvalue())
+        assert code in {None, done.code}, f"{arguments}: {done}"
+        return done
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        return self.run(*arguments, "--json", code=code).json
+
+    def send(self, *arguments: str, code: int = 0) -> Any:
+        return self.json("send", "weekly", "--as-of", self.as_of, *arguments, code=code)
+
+    def approve_and_deliver(self, issue: int, code: int = 0) -> Any:
+        self.run("approve", str(issue), "--by", "Maya")
+        return self.json("deliver", str(issue), code=code)
+
+    def mails(self) -> dict[str, EmailMessage]:
+        """What has arrived since the last look, by recipient."""
+        new = {}
+        for path in sorted((self.home / "var" / "mail" / "new").iterdir()):
+            if path.name in self.mails_seen:
+                continue
+            self.mails_seen.add(path.name)
+            message = message_from_bytes(path.read_bytes(), policy=default)
+            assert message["To"] not in new, "one reader got two mails"
+            new[message["To"]] = message
+        return new
+
+    def configure(self, file: str, before: str, after: str) -> None:
+        path = self.home / "config" / file
+        text = path.read_text(encoding="utf-8")
+        assert before in text
+        path.write_text(text.replace(before, after), encoding="utf-8")
+
+
+@pytest.fixture
+def blog() -> Iterator[Blog]:
+    anchor = datetime.now(UTC).replace(microsecond=0)
+    moment = [anchor]
+    with SampleServer(anchor=anchor, now=lambda: moment[0], port=0) as server:
+        yield Blog(server, moment)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, blog: Blog, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """A home folder that knows the blog, before anything was read."""
+    home = tmp_path / "home"
+    shutil.copytree(ROOT / "config", home / "config")
+    shutil.copytree(ROOT / "templates", home / "templates")
+    monkeypatch.setenv("DIGEST_SAMPLE_PORT", blog.server.url.rsplit(":", 1)[1])
+    monkeypatch.delenv("DIGEST_DATABASE_URL", raising=False)
+    yield Desk(home, blog.anchor.isoformat())
+    for handler in logging.getLogger("digest").handlers:
+        handler.close()
+    logging.getLogger("digest").handlers = []
+
+
+@pytest.fixture
+def stocked(desk: Desk) -> Desk:
+    """The blog was read and its readers imported."""
+    desk.run("ingest")
+    desk.run("readers", "import", str(SUBSCRIBERS))
+    return desk

@@ -1,0 +1,133 @@
+"""Imports run one way, heavy things are imported late, and `digest` never imports prefect."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[1] / "src"
+
+#: From the ground up. A module may import what stands in its own layer or below.
+LAYERS = [
+    ("digest", "digest.errors", "digest.model", "digest.ports"),
+    ("digest.config",),
+    # Decisions: pure functions of values.
+    (
+        "digest.picks",
+        "digest.feeds",
+        "digest.mail",
+        "digest.readers",
+        "digest.social",
+        "digest.issues",
+    ),
+    ("digest.store",),
+    # Steps: they open transactions and talk to adapters.
+    (
+        "digest.feeds.refresh",
+        "digest.feeds.recheck",
+        "digest.issues.shelf",
+        "digest.issues.compose",
+        "digest.issues.desk",
+        "digest.issues.freeze",
+        "digest.issues.preview",
+        "digest.mail.deliver",
+        "digest.mail.letters",
+        "digest.mail.mailers",
+        "digest.readers.enrolment",
+        "digest.readers.importing",
+        "digest.readers.rows",
+        "digest.readers.subscriptions",
+        "digest.social.plan",
+        "digest.social.preview",
+    ),
+    ("digest.settings", "digest.logs", "digest.sending", "digest.notices"),
+    ("digest.bootstrap",),
+    ("digest.cli",),
+    ("digest.__main__",),
+]
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted(SRC.rglob("*.py")):
+        parts = path.relative_to(SRC).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if not name.startswith(("digest.sample", "digest.store.migrations")):
+            found[name] = path
+    return found
+
+
+MODULES = modules()
+
+
+def layer(module: str) -> int:
+    """The layer whose name fits the module best."""
+    places = [
+        (len(name), number)
+        for number, names in enumerate(LAYERS)
+        for name in names
+        if module == name or (module.startswith(f"{name}.") and name != "digest")
+    ]
+    assert places, f"{module} stands in no layer; give it one"
+    return max(places)[1]
+
+
+def imports(path: Path) -> set[str]:
+    """Our modules that a file imports when it runs; not what only its types need."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found & MODULES.keys() - {"digest"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_run_one_way(module):
+    above = {used for used in imports(MODULES[module]) if layer(used) > layer(module)}
+    assert not above, f"{module} imports what stands above it"
+
+
+def test_rooms_do_not_import_each_others_steps():
+    steps = {name for name in MODULES if layer(name) == 4}
+    for name in steps:
+        room = name.split(".")[1]
+        others = {used for used in imports(MODULES[name]) & steps if used.split(".")[1] != room}
+        assert not others, f"{name} imports steps of another room"
+
+
+def test_only_the_bootstrap_names_adapters():
+    for name, path in MODULES.items():
+        if not name.startswith(("digest.bootstrap", "digest.mail.mailers")):
+            adapters = {used for used in imports(path) if used.startswith("digest.mail.mailers.")}
+            assert not adapters, f"{name} names an adapter"
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"{code}\nimport sys; print('\\n'.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return set(done.stdout.split())
+
+
+def test_digest_never_imports_prefect():
+    everything = "\n".join(f"import {name}" for name in MODULES if name != "digest.__main__")
+    assert "prefect" not in loaded_by(everything)
+
+
+def test_help_imports_nothing_heavy():
+    heavy = {"sqlalchemy", "pydantic", "alembic", "requests", "feedparser", "jinja2", "mjml"}
+    assert not heavy & loaded_by("import digest.cli")
+
+
+def test_no_flow_file_bears_the_name_of_a_package():
+    names = {path.stem for path in (SRC.parent / "flows").glob("*.py")}
+    assert not {name for name in names if name in sys.stdlib_module_names or name == "digest"}
