@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib.resources import files
+from shutil import copytree, ignore_patterns
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +13,7 @@ from sqlalchemy import JSON, Boolean, Integer, insert
 from digest.config import StoreSettings
 from digest.store import tables
 from digest.store.engine import Store, open_store
-from digest.store.migrate import ensure_schema
+from digest.store.migrate import Scripts, ensure_schema
 from digest.store.tables import Utc
 
 if TYPE_CHECKING:
@@ -22,6 +24,41 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 _MOMENT = datetime(2026, 11, 22, 18, 0, 0, 123456, tzinfo=UTC)
+
+
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    with op.batch_alter_table("subscribers") as batch:
+        batch.add_column(sa.Column("shoe_size", sa.Integer()))
+    with op.batch_alter_table("issues") as batch:
+        batch.alter_column("fallback_subject", nullable=True)
+    {more}
+"""
+
+
+@pytest.fixture
+def next_scripts(tmp_path: Path) -> Scripts:
+    return _scripts(tmp_path / "next", "")
+
+
+@pytest.fixture
+def broken_scripts(tmp_path: Path) -> Scripts:
+    return _scripts(tmp_path / "broken", "op.execute('SELECT * FROM no_such_table')")
+
+
+def _scripts(folder: Path, more: str) -> Scripts:
+    """The revisions of a digest one release ahead."""
+    ours = files("digest.store") / "migrations"
+    copytree(str(ours), folder, ignore=ignore_patterns("__pycache__"))
+    (folder / "versions" / "r0002_next.py").write_text(NEXT.format(more=more))
+    return Scripts(str(folder), head="0002")
 
 
 @pytest.fixture

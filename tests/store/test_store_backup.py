@@ -136,6 +136,23 @@ def test_backup_into_a_folder_that_is_not_there(migrated, secret_path, tmp_path,
         backup(migrated, secret_path, tmp_path / "nowhere" / "b.tar.gz", now)
 
 
+def test_old_schema_is_backed_up_by_the_digest_that_migrates_it(
+    *, filled, target, file, secret_path, now, next_scripts
+):
+    before = _rows(filled)
+    ensure_schema(
+        filled, backup=lambda _: backup(filled, secret_path, file, now), scripts=next_scripts
+    )
+    # Back to the old digest by the backup, or on to the new one.
+    assert restore(file, target, secret_path).revision == "0001"
+    assert _rows(target) == before
+    restore(file, target, secret_path, force=True, scripts=next_scripts)
+    assert _rows(target) == before
+    ensure_schema(target, backup=None, scripts=next_scripts)
+    with pytest.raises(UsageError, match="revision 0002"):
+        restore(file, target, secret_path, force=True)
+
+
 # --- while others write ------------------------------------------------------------------------
 
 

@@ -4,53 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.resources import files
-from shutil import copytree, ignore_patterns
-from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import inspect, select, text
 
 from digest.errors import UsageError
-from digest.store.migrate import SCRIPTS, Scripts, ensure_schema
+from digest.store.migrate import SCRIPTS, ensure_schema
 from digest.store.tables import issues, metadata, subscribers
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-NEXT = """
-import sqlalchemy as sa
-from alembic import op
-
-revision = "0002"
-down_revision = "0001"
-
-
-def upgrade():
-    with op.batch_alter_table("subscribers") as batch:
-        batch.add_column(sa.Column("shoe_size", sa.Integer()))
-    with op.batch_alter_table("issues") as batch:
-        batch.alter_column("fallback_subject", nullable=True)
-    {more}
-"""
-
-
-@pytest.fixture
-def next_scripts(tmp_path: Path) -> Scripts:
-    return _scripts(tmp_path / "next", "")
-
-
-@pytest.fixture
-def broken_scripts(tmp_path: Path) -> Scripts:
-    return _scripts(tmp_path / "broken", "op.execute('SELECT * FROM no_such_table')")
-
-
-def _scripts(folder: Path, more: str) -> Scripts:
-    """The revisions of a digest one release ahead."""
-    ours = files("digest.store") / "migrations"
-    copytree(str(ours), folder, ignore=ignore_patterns("__pycache__"))
-    (folder / "versions" / "r0002_next.py").write_text(NEXT.format(more=more))
-    return Scripts(str(folder), head="0002")
 
 
 def _columns(store, table):
