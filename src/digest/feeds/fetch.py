@@ -76,6 +76,8 @@ class Fetched:
     validators: Validators = Validators()
     retry_at: datetime | None = None
     reason: str = ""
+    #: The host gave no answer at all, and will hardly give one to the next question.
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class Fetcher:
             return answer.result(timeout=total)
         except TimeoutError:
             self._sessions = Sessions(self._user_agent)
-            return _failed(request.url, _too_slow(request))
+            return _failed(request.url, _too_slow(request), silent=True)
 
 
 def _settle(answer: Future[Fetched], sessions: Sessions, request: _Request, clock: Clock) -> None:
@@ -159,7 +161,7 @@ def _follow(sessions: Sessions, request: _Request, clock: Clock) -> Fetched:
             url = found
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
         # urllib3 and the idna codec raise ValueErrors of their own for broken addresses.
-        return _failed(url, _why(error, request))
+        return _failed(url, _why(error, request), silent=True)
     return _failed(url, f"redirects more than {MAX_REDIRECTS} times")
 
 
@@ -242,8 +244,8 @@ def _validators(response: requests.Response) -> Validators:
     return Validators(usable("ETag"), usable("Last-Modified"))
 
 
-def _failed(url: str, reason: str) -> Fetched:
-    return Fetched(FetchStatus.FAILED, url, reason=reason)
+def _failed(url: str, reason: str, *, silent: bool = False) -> Fetched:
+    return Fetched(FetchStatus.FAILED, url, reason=reason, silent=silent)
 
 
 def _phrase(status: int) -> str:

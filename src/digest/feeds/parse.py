@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -104,9 +105,14 @@ def entry_name(entry: Entry) -> str:
     return one_line(entry.guid or entry.title or entry.url, _MAX_NAME) or "an entry without a name"
 
 
+def entry_key(entry: Entry) -> str:
+    """What tells an entry from the others of one reading."""
+    return entry.guid or entry.url or entry.title
+
+
 def _entry(feed: str, url: str, raw: Any, default_author: str) -> Entry:
     link = strip_controls(str(raw.get("link") or "")).strip()
-    guid = strip_controls(str(raw.get("id") or "")).strip()[:_MAX_GUID]
+    guid = _bounded(strip_controls(str(raw.get("id") or "")).strip())
     return Entry(
         feed=feed,
         guid=guid,
@@ -119,6 +125,10 @@ def _entry(feed: str, url: str, raw: Any, default_author: str) -> Entry:
         content_html=_content(raw),
         categories=_categories(raw),
     )
+
+
+def _bounded(guid: str) -> str:
+    return guid if len(guid) <= _MAX_GUID else f"sha256:{sha256(guid.encode()).hexdigest()}"
 
 
 def _joined(base: str, link: str) -> str:
