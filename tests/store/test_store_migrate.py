@@ -46,6 +46,8 @@ def test_older_database_is_backed_up_before_it_changes(any_new_store, next_scrip
     with any_new_store.read() as c:
         assert c.execute(select(subscribers.c.address)).scalars().all() == ["Ada@example.org"]
         assert c.execute(select(issues.c.approved_hash)).scalars().all() == ["h"]
+        checks = {rule["name"] for rule in inspect(c).get_check_constraints("issues")}
+    assert checks == {"ck_issues_state", "ck_issues_approved_is_what_goes_out"}
     ensure_schema(any_new_store, backup=backup, scripts=next_scripts)
     assert len(seen) == 1
 

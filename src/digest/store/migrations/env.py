@@ -6,9 +6,7 @@ from alembic import context
 
 context.configure(
     connection=context.config.attributes["connection"],
-    # SQLite cannot alter a column in place: later revisions write `op.batch_alter_table`, which
-    # loses every CHECK that is not named again in its `table_args`; tests/store finds that out
-    # (https://alembic.sqlalchemy.org/en/latest/batch.html#including-check-constraints).
+    # SQLite cannot alter a column in place: later revisions write `op.batch_alter_table`.
     render_as_batch=True,
 )
 context.run_migrations()
