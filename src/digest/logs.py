@@ -10,11 +10,13 @@ import json
 import logging
 import re
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _ADDRESS = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;:]+")
@@ -46,8 +48,9 @@ class _Plain(logging.Formatter):
         return f"{record.levelname.lower()}: {mask(record.getMessage())}"
 
 
-def log_to(folder: Path) -> None:
-    """Log into `folder`/digest.jsonl, and warnings to stderr as well."""
+@contextmanager
+def logging_to(folder: Path) -> Iterator[None]:
+    """Log into `folder`/digest.jsonl, and warnings to stderr as well, while the block runs."""
     folder.mkdir(parents=True, exist_ok=True)
     file = RotatingFileHandler(
         folder / "digest.jsonl", maxBytes=_LARGEST, backupCount=5, encoding="utf-8", delay=True
@@ -58,5 +61,12 @@ def log_to(folder: Path) -> None:
     screen.setFormatter(_Plain())
     logger = logging.getLogger("digest")
     logger.setLevel(logging.INFO)
-    logger.handlers = [file, screen]
     logger.propagate = False
+    for handler in (file, screen):
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in (file, screen):
+            logger.removeHandler(handler)
+            handler.close()

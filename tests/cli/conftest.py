@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -44,11 +43,8 @@ class Blog:
     """The sample blog, with a clock of its own that tests may turn."""
 
     server: SampleServer
+    anchor: datetime
     moment: list[datetime]
-
-    @property
-    def anchor(self) -> datetime:
-        return self.server.anchor
 
     def turn(self, **delta: float) -> None:
         self.moment[0] += timedelta(**delta)
@@ -109,21 +105,18 @@ def blog() -> Iterator[Blog]:
     anchor = datetime.now(UTC).replace(microsecond=0)
     moment = [anchor]
     with SampleServer(anchor=anchor, now=lambda: moment[0], port=0) as server:
-        yield Blog(server, moment)
+        yield Blog(server, anchor, moment)
 
 
 @pytest.fixture
-def desk(tmp_path: Path, blog: Blog, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def desk(tmp_path: Path, blog: Blog, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A home folder that knows the blog, before anything was read."""
     home = tmp_path / "home"
     shutil.copytree(ROOT / "config", home / "config")
     shutil.copytree(ROOT / "templates", home / "templates")
     monkeypatch.setenv("DIGEST_SAMPLE_PORT", blog.server.url.rsplit(":", 1)[1])
     monkeypatch.delenv("DIGEST_DATABASE_URL", raising=False)
-    yield Desk(home, blog.anchor.isoformat())
-    for handler in logging.getLogger("digest").handlers:
-        handler.close()
-    logging.getLogger("digest").handlers = []
+    return Desk(home, blog.anchor.isoformat())
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_a_post_edited_since_stops_the_issue_and_shows_the_difference(stocked, b
 
 def test_templates_changed_since_approval_stop_the_issue(stocked, draft):
     stocked.run("approve", draft)
-    path = stocked.home / "templates" / "email" / "weekly" / "body.txt"
+    path = stocked.home / "templates" / "email" / "_base" / "layout.txt"
     path.write_text(path.read_text() + "\nA word that nobody approved.\n")
     stocked.run("deliver", draft, code=3)
     assert "the templates changed since approval" in stocked.run("account", draft).out

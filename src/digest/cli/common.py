@@ -40,10 +40,9 @@ Theme = Annotated[str | None, typer.Option("--theme", help="Only this theme, e.g
 def opened(home: Path | None) -> Iterator[App]:
     """The app of a home folder, with its logs."""
     from digest.bootstrap import bootstrap
-    from digest.logs import log_to
+    from digest.logs import logging_to
 
-    with bootstrap(home) as app:
-        log_to(app.var / "log")
+    with bootstrap(home) as app, logging_to(app.var / "log"):
         yield app
 
 

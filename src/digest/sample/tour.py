@@ -76,7 +76,9 @@ def _read(tour: Tour) -> None:
 def _import(tour: Tour) -> None:
     with as_file(files("digest.sample") / "subscribers.csv") as csv:
         report = tour.digest("readers", "import", str(csv))
-    _line("Readers", ", ".join(f"{count} {word}" for word, count in report["counts"].items()))
+    words = ("added", "unchanged", "refused", "bad_rows")
+    counts = [f"{report[word]} {word.replace('_', ' ')}" for word in words if report[word]]
+    _line("Readers", ", ".join(counts))
 
 
 def _send(tour: Tour) -> None:
