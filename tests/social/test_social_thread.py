@@ -156,7 +156,7 @@ def test_a_template_cannot_reach_out_of_its_values(tmp_path):
 def test_an_unknown_value_or_missing_template_names_the_file(tmp_path):
     (tmp_path / "social").mkdir()
     (tmp_path / "social/a.txt").write_text("{{ nothing }}")
-    with pytest.raises(ConfigError, match=r"a\.txt: UndefinedError"):
+    with pytest.raises(ConfigError, match=r"a\.txt: line 1: UndefinedError"):
         fill(tmp_path, "a.txt")
     with pytest.raises(ConfigError, match=r"b\.txt: TemplateNotFound"):
         fill(tmp_path, "b.txt")

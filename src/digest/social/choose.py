@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from digest.config import Channel, Config
+    from digest.config import Channel, Config, Series, Theme
     from digest.model import Membership, Part, Post
 
 
@@ -76,8 +76,10 @@ def choose(
         asked_for = f"series {asked.series}" if asked.series else "series or theme"
         return Chosen(post, None, f"in no {asked_for} that {slug} takes")
     # Memberships come in the order of config.
-    subject = _subject(wanted[0], post, config, shelf)
-    return Chosen(post, subject, _reason(wanted[0], subject, taken))
+    first = wanted[0]
+    subject = _subject(first, post, config, shelf)
+    others = [_group(m, config).title for m in taken if m is not first]
+    return Chosen(post, subject, _reason(subject, first.why, others))
 
 
 def _takes(channel: Channel, membership: Membership) -> bool:
@@ -87,20 +89,23 @@ def _takes(channel: Channel, membership: Membership) -> bool:
 
 
 def _subject(membership: Membership, post: Post, config: Config, shelf: Shelf) -> Subject:
-    declared = config.series if membership.kind == "series" else config.themes
-    group = declared[membership.slug]
+    group = _group(membership, config)
     part = _part(shelf, post.id, membership.slug) if membership.kind == "series" else None
     scope = f"{membership.kind}:{membership.slug}"
     return Subject(scope, group.title, group.hashtag, part)
+
+
+def _group(membership: Membership, config: Config) -> Series | Theme:
+    declared = config.series if membership.kind == "series" else config.themes
+    return declared[membership.slug]
 
 
 def _part(shelf: Shelf, post_id: int, series: str) -> Part | None:
     return next((part for part in shelf.parts.get(post_id, ()) if part.slug == series), None)
 
 
-def _reason(membership: Membership, subject: Subject, taken: Sequence[Membership]) -> str:
+def _reason(subject: Subject, why: str, others: Sequence[str]) -> str:
     part = subject.part
-    place = f"part {part.part} of {part.of} of {subject.scope}, " if part else ""
-    others = [f"{m.kind}:{m.slug}" for m in taken if m is not membership]
+    place = f"part {part.part} of {part.of} of {subject.title}: " if part else ""
     once = f"; also in {', '.join(others)}, but goes out once" if others else ""
-    return f"{place}{membership.why}{once}"
+    return f"{place}{why}{once}"

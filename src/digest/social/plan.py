@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from digest.errors import UsageError
 from digest.picks.series import parts_of
 from digest.social.choose import Asked, Shelf, candidates, choose
 from digest.social.networks import NETWORKS
-from digest.social.slots import Span, slots_for
+from digest.social.slots import Span, slots_for, zone_of
 from digest.social.thread import Thread, Unthreadable, make_thread
 from digest.social.wording import fill
 from digest.store.memberships import ensure_memberships, load_memberships
-from digest.store.posts import find_post, load_posts
+from digest.store.posts import load_posts
 from digest.store.social import (
     PlannedSnippet,
     add_thread,
@@ -27,13 +26,13 @@ from digest.store.social import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
     from sqlalchemy.engine import Connection
 
-    from digest.config import Channel, Config
+    from digest.config import Config
     from digest.social.choose import Chosen
     from digest.store.engine import Store
     from digest.store.social import ThreadRow
@@ -68,6 +67,13 @@ class PlanReport:
         """What is in."""
         return tuple(one for one in self.planned if one.is_in)
 
+    def lines(self) -> list[str]:
+        """The report in words, one line for each candidate."""
+        return [
+            f"{one.channel}: {one.title}: {'in' if one.is_in else 'out'}, {one.reason}"
+            for one in self.planned
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
@@ -92,30 +98,35 @@ class _Plan:
 def plan_threads(
     store: Store,
     config: Config,
+    templates: Path,
     now: datetime,
     *,
-    templates: Path,
     channel: str | None = None,
     series: str | None = None,
-    post: str | None = None,
+    post: int | None = None,
     dry_run: bool = False,
 ) -> PlanReport:
     """Plan a thread for each post that arrived and has none, on every channel or the one named.
 
-    `series` (a slug) or `post` (a URL or guid) names the posts instead, archive included.
+    `series` (a slug) or `post` (an id) names the posts instead, archive included.
     However many plans run at once, a post has one thread on a channel. `dry_run` writes
     nothing. `templates` is the folder that holds `social/`. UsageError for a channel, series
     or post that does not exist, ConfigError for a template at fault.
     """
-    _check_known("channel", channel, config.channels)
-    _check_known("series", series, config.series)
+    for what, slug, declared in (
+        ("channel", channel, config.channels),
+        ("series", series, config.series),
+    ):
+        if slug is not None and slug not in declared:
+            raise UsageError(f"no {what} {slug!r} in config")
     if not dry_run:
         with store.write() as c:
             ensure_memberships(c, config)
     with store.read() as c:
         shelf = _read_shelf(c, config, now)
-        asked = Asked(series, _post_id(c, shelf, post))
-    plan = _Plan(config, templates, now, shelf, asked, dry_run)
+    if post is not None and post not in shelf.posts:
+        raise UsageError(f"no post {post}: `digest posts` lists them")
+    plan = _Plan(config, templates, now, shelf, Asked(series, post), dry_run)
     slugs = [channel] if channel else list(config.channels)
     return PlanReport(tuple(one for slug in slugs for one in _plan(store, slug, plan)), dry_run)
 
@@ -124,11 +135,6 @@ def thread_status(store: Store, *, channel: str | None = None) -> list[ThreadRow
     """Every thread with its publications, their states and slots, in the order of first slots."""
     with store.read() as c:
         return load_threads(c, channel)
-
-
-def zone_of(channel: Channel, config: Config) -> ZoneInfo:
-    """The time zone that a channel's slots are declared in."""
-    return ZoneInfo(channel.slots.time_zone or config.site.time_zone)
 
 
 def _plan(store: Store, slug: str, plan: _Plan) -> list[Planned]:
@@ -217,17 +223,3 @@ def _read_shelf(c: Connection, config: Config, now: datetime) -> Shelf:
     posts = {post.id: post for post in load_posts(c, as_of=now)}
     memberships = load_memberships(c, config)
     return Shelf(posts, memberships, parts_of(posts.values(), memberships, config))
-
-
-def _check_known(what: str, slug: str | None, declared: Container[str]) -> None:
-    if slug is not None and slug not in declared:
-        raise UsageError(f"no {what} {slug!r} in config")
-
-
-def _post_id(c: Connection, shelf: Shelf, named: str | None) -> int | None:
-    post = named and find_post(c, named)
-    if post and post.id in shelf.posts:
-        return post.id
-    if named:
-        raise UsageError(f"no post {named!r} by now: give its URL or guid")
-    return None

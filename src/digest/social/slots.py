@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, count
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import date
-    from zoneinfo import ZoneInfo
 
-    from digest.config import Slots
+    from digest.config import Channel, Config, Slots
 
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -24,6 +24,11 @@ class Span:
 
     first: datetime
     last: datetime
+
+
+def zone_of(channel: Channel, config: Config) -> ZoneInfo:
+    """The time zone that a channel's slots are declared in."""
+    return ZoneInfo(channel.slots.time_zone or config.site.time_zone)
 
 
 def slots_for(

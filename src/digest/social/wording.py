@@ -6,11 +6,12 @@ What a post says is only ever a value in a template, never a template.
 from __future__ import annotations
 
 import re
+import traceback
 import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING
 
-from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2 import FileSystemLoader, StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from digest.errors import ConfigError, Problem
@@ -34,9 +35,18 @@ def fill(templates: Path, name: str, **values: object) -> str:
     except Exception as error:
         # Whatever an expression in a template can raise is that template's fault.
         message = f"{type(error).__name__}: {error}"
-        raise ConfigError([Problem(f"templates/social/{name}", "", message)]) from error
+        where = _line_of(error, templates / "social" / name)
+        raise ConfigError([Problem(f"templates/social/{name}", where, message)]) from error
     lines = "\n".join(line.strip() for line in text.splitlines())
     return re.sub(r"\n{3,}", "\n\n", lines).strip()
+
+
+def _line_of(error: Exception, file: Path) -> str:
+    """Jinja writes the template's own lines into the traceback."""
+    if isinstance(error, TemplateSyntaxError):
+        return f"line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((f"line {f.lineno}" for f in reversed(frames) if f.filename == str(file)), "")
 
 
 def inert(text: str) -> str:
