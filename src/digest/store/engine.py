@@ -70,6 +70,8 @@ def _sqlite(url: URL, home: Path, synchronous: str) -> Engine:
     if url.database and url.database != ":memory:":
         path = home / url.database
         path.parent.mkdir(parents=True, exist_ok=True)
+        # It holds addresses: nobody but its owner reads it. SQLite gives its WAL the same mode.
+        path.touch(mode=0o600, exist_ok=True)
         url = url.set(database=str(path))
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 

@@ -134,7 +134,10 @@ def enqueue(
         "issue_id variant_id subscriber_id subscription_id address address_key"
         " state attempts state_at"
     )
-    return c.execute(insert(deliveries).from_select(columns.split(), chosen)).rowcount
+    c.execute(insert(deliveries).from_select(columns.split(), chosen))
+    # PostgreSQL's driver tells no row count of an INSERT ... SELECT.
+    counted = select(func.count()).where(deliveries.c.issue_id == issue.id)
+    return int(c.scalar(counted) or 0)
 
 
 def reserved_elsewhere(c: Connection, subscriber_id: int, *, but: int | None) -> set[int]:

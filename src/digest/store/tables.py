@@ -466,6 +466,11 @@ publications = Table(
     Column("state_at", Utc, nullable=False),
     UniqueConstraint("thread_id", "position"),
     _one_of("state", DeliveryState, "state"),
+    CheckConstraint(
+        "state NOT IN ('claimed', 'submitting')"
+        " OR (worker IS NOT NULL AND lease_until IS NOT NULL)",
+        name="lease",
+    ),
     Index(None, "state", "slot"),
 )
 

@@ -394,6 +394,12 @@ def _social() -> None:
         _fk("publications", "thread_id", "threads.id"),
         _uq("publications", "thread_id", "position"),
         _ck("publications", "state", f"state IN ({DELIVERY_STATES})"),
+        _ck(
+            "publications",
+            "lease",
+            "state NOT IN ('claimed', 'submitting')"
+            " OR (worker IS NOT NULL AND lease_until IS NOT NULL)",
+        ),
     )
     _index("publications", "state", "slot")
 
