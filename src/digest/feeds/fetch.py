@@ -84,7 +84,7 @@ class Fetched:
 class _Request:
     url: str
     validators: Validators
-    timeout_seconds: int
+    timeout_seconds: float
     allow_private: bool
     with_body: bool
     #: By `time.monotonic`.
@@ -105,7 +105,7 @@ class Fetcher:
         url: str,
         *,
         validators: Validators = Validators(),
-        timeout_seconds: int = 20,
+        timeout_seconds: float = 20,
         allow_private: bool = False,
         with_body: bool = True,
     ) -> Fetched:
@@ -124,7 +124,7 @@ class Fetcher:
     def close(self) -> None:
         self._sessions.close()
 
-    def _within(self, total: int, request: _Request) -> Fetched:
+    def _within(self, total: float, request: _Request) -> Fetched:
         """Wait for the answer no longer than `total` seconds.
 
         A time-out of the socket starts anew with each byte, and a server that drips its
@@ -257,12 +257,12 @@ def _phrase(status: int) -> str:
 
 
 def _too_slow(request: _Request) -> str:
-    return f"was not done within {request.timeout_seconds * 2} seconds"
+    return f"was not done within {request.timeout_seconds * 2:g} seconds"
 
 
 def _why(error: Exception, request: _Request) -> str:
     """The error in plain words, for an editor."""
-    silent = f"did not answer within {request.timeout_seconds} seconds"
+    silent = f"did not answer within {request.timeout_seconds:g} seconds"
     words: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
         (InvalidIPAddress, "leads to a private address, where this feed may not go"),
         ((requests.Timeout, ReadTimeoutError), silent),

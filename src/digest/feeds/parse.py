@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -24,6 +25,11 @@ MAX_ENTRIES = 5000
 #: A date outside is a slip of somebody's software; the feed is taken to have given none.
 YEARS = range(1970, 2101)
 _MAX_GUID = 2000
+#: "ann@blog.example (Ann)", "Ann (ann@blog.example)", "Ann <ann@blog.example>"
+_NAMED_ADDRESS = re.compile(
+    r"[^\s@()<>]+@[^\s@()<>]+ \(([^()]+)\)"
+    r"|([^()<>@]+) (?:\([^\s()]+@[^\s()]+\)|<[^\s<>]+@[^\s<>]+>)"
+)
 _MAX_CATEGORIES = 100
 _MAX_NAME = 200
 #: Far beyond what is shown; a title is HTML to be parsed, so its length must end somewhere.
@@ -52,20 +58,21 @@ def parse_feed(body: bytes, *, feed: str, url: str, content_type: str = "") -> P
     formed = make_well_formed(decoded.text)
     if formed.fault:
         return Parsed(fault=formed.fault, whole=False)
-    found, fault = _feedparser(formed.xml, url)
+    found, fault = _feedparser(formed.xml)
     if fault:
         return Parsed(fault=fault, whole=False)
     problems = ["the feed declares entities of its own; they were left out"]
     return _entries(feed, url, found, formed, problems[: int(decoded.declares_entities)])
 
 
-def _feedparser(xml: str, url: str) -> tuple[Any, str]:
+def _feedparser(xml: str) -> tuple[Any, str]:
     """feedparser's dictionary, or the reason why it is no feed.
 
     Bytes in a stream, because it opens strings as files and URLs; `version` and not `bozo`,
-    because a login page is no error to it.
+    because a login page is no error to it. It is not told the feed's URL: it would make
+    guids absolute with it, and a feed that moves would bring all its posts again.
     """
-    headers = {"content-type": "application/xml; charset=utf-8", "content-location": url}
+    headers = {"content-type": "application/xml; charset=utf-8"}
     body = b"<?xml version='1.0' encoding='utf-8'?>\n" + xml.encode("utf-8")
     try:
         found = feedparser.parse(
@@ -111,7 +118,7 @@ def entry_key(entry: Entry) -> str:
 
 
 def _entry(feed: str, url: str, raw: Any, default_author: str) -> Entry:
-    link = strip_controls(str(raw.get("link") or "")).strip()
+    link = _link(raw)
     guid = _bounded(strip_controls(str(raw.get("id") or "")).strip())
     return Entry(
         feed=feed,
@@ -119,12 +126,19 @@ def _entry(feed: str, url: str, raw: Any, default_author: str) -> Entry:
         url=_joined(url, link),
         title=_title(raw),
         author=_author(raw) or default_author,
-        published=_moment(raw, "published_parsed"),
-        updated=_moment(raw, "updated_parsed"),
+        published=_moment(raw, "published"),
+        updated=_moment(raw, "updated"),
         summary_html=_html(raw.get("summary_detail"), raw.get("summary")),
         content_html=_content(raw),
         categories=_categories(raw),
     )
+
+
+def _link(raw: Any) -> str:
+    """The link, but not a guid that feedparser took for one because nobody denied it."""
+    link = strip_controls(str(raw.get("link") or "")).strip()
+    is_guid = raw.get("guidislink") and link == raw.get("id")
+    return "" if is_guid and not link.startswith(("http://", "https://")) else link
 
 
 def _bounded(guid: str) -> str:
@@ -146,11 +160,14 @@ def _title(raw: Any) -> str:
 
 
 def _author(raw: Any) -> str:
-    """The name where one stands beside a mail address, else what was written."""
-    detail = raw.get("author_detail") or {}
-    name = str(detail.get("name") or raw.get("author") or "")
+    """The name where one stands beside a mail address, else what was written.
+
+    Not feedparser's own reading, which takes ".example" for ".exam" and "ple" for the name.
+    """
     # WordPress writes display names with their entities into CDATA.
-    return html.unescape(name)
+    author = one_line(html.unescape(str(raw.get("author") or "")), _MAX_NAME)
+    named = _NAMED_ADDRESS.fullmatch(author)
+    return next(part for part in named.groups() if part) if named else author
 
 
 def _html(detail: Any, value: Any) -> str:
@@ -174,7 +191,10 @@ def _categories(raw: Any) -> tuple[str, ...]:
 def _moment(raw: Any, key: str) -> datetime | None:
     """feedparser's struct_time is in UTC. None for a date that does not exist."""
     # Asked with "in": get() answers with the other date, and a warning, where one is missing.
-    parsed: struct_time | None = raw[key] if key in raw else None  # noqa: SIM401
+    parsed: struct_time | None = raw[f"{key}_parsed"] if f"{key}_parsed" in raw else None
+    # The zero dates of databases, out of which feedparser makes the year 2000.
+    if key in raw and str(raw[key]).lstrip().startswith(("-", "0000")):
+        return None
     if parsed is None or parsed.tm_year not in YEARS:
         return None
     try:

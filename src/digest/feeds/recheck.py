@@ -144,7 +144,9 @@ def _entries(fetcher: Fetcher, slug: str, feed: Feed, errors: list[str]) -> Iter
         fresh = [entry for entry in parsed.entries if entry_key(entry) not in seen]
         seen |= {entry_key(entry) for entry in fresh}
         yield from fresh
-        if not fresh:
+        if not parsed.whole:
+            errors.append(f"feed {slug} breaks off")
+        if not fresh or not parsed.whole:
             return
 
 
