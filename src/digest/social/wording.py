@@ -59,7 +59,7 @@ def inert(text: str) -> str:
     text = re.sub(r"([@\uff20])(?=\w)", rf"\1{WORD_JOINER}", text).replace(
         "://", f":{WORD_JOINER}//"
     )
-    for link in links_in(text):
+    for link in dict.fromkeys(links_in(text)):
         text = text.replace(link, link.replace(".", f"{WORD_JOINER}."))
     return text
 
