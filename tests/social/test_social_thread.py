@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -58,6 +59,12 @@ def test_the_root_says_what_it_is_part_of():
 def test_a_thread_under_a_theme_has_no_part():
     root, *_ = texts(a_thread(a_post(), subject=a_subject(part=None, title="Funding")))
     assert root == "The joins\n\nFunding\n\n1/5\n\n#IPC"
+
+
+def test_a_series_of_one_is_not_counted():
+    alone = replace(a_subject(), part=replace(a_subject().part, part=1, of=1))
+    root, *_ = texts(a_thread(a_post(), subject=alone))
+    assert root.split("\n\n")[1] == "Integrated Personal Commissioning"
 
 
 def test_items_are_sentences_of_the_post_in_its_order():
@@ -130,12 +137,15 @@ def test_a_link_too_long_for_a_network_is_said_not_cut():
     assert isinstance(a_thread(post, X), Thread)
 
 
-def test_a_note_on_the_series_is_no_key_sentence():
-    text = (
-        "This post is one in a series on Integrated Personal Commissioning, so the joins matter. "
-        + TEXT
-    )
-    assert not any("one in a series" in item for item in texts(a_thread(a_post(text=text))))
+@pytest.mark.parametrize(
+    "note",
+    [
+        "This post is one in a series on Integrated Personal Commissioning, so the joins matter.",
+        "The full series on the joins between services is introduced and linked to here.",
+    ],
+)
+def test_a_note_on_the_series_is_no_key_sentence(note):
+    assert not any(note in item for item in texts(a_thread(a_post(text=f"{note} {TEXT}"))))
 
 
 def test_post_text_is_never_a_template():

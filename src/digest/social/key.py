@@ -25,7 +25,7 @@ _LEANS = re.compile(
     re.IGNORECASE,
 )
 #: Says what the thread's first snippet has said already.
-_SERIES_NOTE = re.compile(r"\b(in|of) (a|an|this|the|our|my) (\w+ )?series\b", re.IGNORECASE)
+_SERIES_NOTE = re.compile(r"\bin a series\b|\b(this|the|our|my)( \w+)? series\b", re.IGNORECASE)
 _WORD = re.compile(r"\w{4,}")
 
 
@@ -39,8 +39,8 @@ class _Sentence:
 def key_pieces(title: str, text: str, fits: Callable[[str], bool], most: int) -> tuple[str, ...]:
     """Up to `most` key sentences that fit, in reading order.
 
-    Only where none fits whole is one split, and only where no sentence is fit to stand alone
-    (a list, a table) is the text taken from its beginning.
+    Only where none fits whole is one split. Where no sentence is fit to stand alone (a list,
+    a table) it is one piece, the text's beginning.
     """
     ranked = sorted(_candidates(title, text), key=lambda s: (-s.score, s.place))
     whole: list[_Sentence] = []
@@ -49,8 +49,10 @@ def key_pieces(title: str, text: str, fits: Callable[[str], bool], most: int) ->
             whole.append(sentence)
     if whole:
         return tuple(s.text for s in sorted(whole, key=lambda s: s.place))
-    beginning = ranked[0].text if ranked else text[: most * LONGEST]
-    return split(beginning, fits).pieces[:most]
+    if ranked:
+        return split(ranked[0].text, fits).pieces[:most]
+    beginning = (s for s in sentences(text[: 4 * LONGEST]) if not _SERIES_NOTE.search(s))
+    return split("\n".join(beginning), fits).pieces[:1]
 
 
 def _candidates(title: str, text: str) -> Iterator[_Sentence]:
