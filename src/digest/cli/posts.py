@@ -55,13 +55,15 @@ def ingest(
         with app.store.write() as c:
             ensure_memberships(c, app.config)
         failed = [feed for feed in report.feeds if feed.status == "failed"]
-        run.outcome = "partial" if failed else "done"
         run.counts = {
             "new": sum(feed.new for feed in report.feeds),
             "changed": sum(feed.changed for feed in report.feeds),
             "failed": len(failed),
         }
-        run.reason = "; ".join(f"{feed.slug}: {feed.error}" for feed in failed)
+        if failed or not any(run.counts.values()):
+            run.outcome = "partial" if failed else "nothing"
+            told = failed or report.feeds
+            run.reason = "; ".join(f"{feed.slug}: {feed.error or feed.proof}" for feed in told)
     _tell_ingest(report, as_json=as_json)
     if failed:
         finish(PARTIAL)

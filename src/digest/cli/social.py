@@ -61,9 +61,17 @@ def plan(
         )
         run.counts = {"threads": len(report.threads)}
         run.outcome = "done" if report.threads else "nothing"
+        run.reason = "" if report.threads else "no post without a thread belongs on a channel"
         page = None if dry_run else _preview(opened_app)
     if as_json:
-        show({**asdict(report), "preview": str(page) if page else None})
+        show(
+            {
+                "threads": [asdict(one) for one in report.threads],
+                "left_out": [asdict(one) for one in report.planned if not one.is_in],
+                "dry_run": report.dry_run,
+                "preview": str(page) if page else None,
+            }
+        )
         return
     for line in report.lines():
         say(line)
@@ -94,7 +102,7 @@ def status(channel: Channel = None, home: Home = None, as_json: Json = False) ->
             return
         for thread in threads:
             say(f"{thread.channel}: {thread.title} ({thread.scope})")
-            for item in thread.items:
+            for item in thread.publications:
                 first = item.text.splitlines()[0][:60] if item.text else ""
                 slot = when(item.slot, opened_app.config)
                 say(f"  {item.position}. {slot}  {item.state}  {first}")

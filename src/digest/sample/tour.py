@@ -110,6 +110,7 @@ def _where_to_look(home: Path) -> None:
 Open in a browser:
   {var / "mail" / "index.html"}     the mails, as each reader got theirs
   {var / "social" / "index.html"}   the threads, as they will look
+Their pictures and links work while the sample blog is served: make blog
 
 Then try:
   .venv/bin/digest issues                     every issue and where it stands

@@ -1,0 +1,165 @@
+"""The commands around the main job: check, social, readers, backup, runs; and their help."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from digest.cli import app
+from digest.logs import logging_to, mask
+
+COMMANDS = typer.main.get_command(app)
+
+
+def leaves(group=COMMANDS, path=()):
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from leaves(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+LEAVES = list(leaves())
+
+
+@pytest.mark.parametrize(("path", "command"), LEAVES, ids=[" ".join(path) for path, _ in LEAVES])
+def test_every_command_has_help_with_an_example_and_takes_home_and_json(path, command):
+    assert f"Example: digest {' '.join(path)}" in command.help
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {"--home", "--json"} <= options
+
+
+def test_check_says_every_fault_at_once_and_writes_nothing(desk):
+    assert desk.json("check") == {"ok": True, "errors": []}
+    desk.configure("newsletters.toml", "cap = 12", "cap = 99\ncolour = 3")
+    template = desk.home / "templates" / "email" / "weekly" / "subject.txt"
+    before = set(desk.home.rglob("*"))
+    found = desk.json("check", code=2)
+    assert not found["ok"]
+    faults = {(fault["file"], fault["key"]): fault["message"] for fault in found["errors"]}
+    assert "less than or equal to 60" in faults["config/newsletters.toml", "newsletters.weekly.cap"]
+    assert "Allowed: " in faults["config/newsletters.toml", "newsletters.weekly.colour"]
+    desk.configure("newsletters.toml", "cap = 99\ncolour = 3", "cap = 12")
+    template.write_text("{{ nonsense }}")
+    faults = desk.json("check", code=2)["errors"]
+    assert [fault["file"] for fault in faults] == ["templates/email/weekly/subject.txt"]
+    assert "nonsense" in faults[0]["message"]
+    assert set(desk.home.rglob("*")) == before
+
+
+def test_a_fault_of_config_stops_every_command_with_the_way_out(desk):
+    desk.configure("site.toml", 'time_zone = "Europe/London"', 'time_zone = "Europe/Londn"')
+    done = desk.run("ingest", code=2)
+    assert "site.time_zone" in done.err
+    assert "digest check" in done.err
+
+
+def test_ingest_tells_what_it_read_and_proves_that_nothing_was_lost(desk, blog):
+    (first,) = desk.json("ingest")["feeds"]
+    assert (first["slug"], first["status"], first["new"]) == ("blog", "new", 37)
+    assert "paged to the end" in first["proof"]
+    (again,) = desk.json("ingest")["feeds"]
+    assert (again["status"], again["new"], again["changed"]) == ("unchanged", 0, 0)
+    assert desk.json("runs")[0]["outcome"] == "nothing"
+    blog.turn(days=1, hours=1)
+    (edited,) = desk.json("ingest")["feeds"]
+    assert (edited["new"], edited["changed"]) == (0, 1)
+
+
+def test_a_feed_that_is_not_there_is_told_and_on_record(desk, blog):
+    blog.server.stop()
+    (feed,) = desk.json("ingest", code=3)["feeds"]
+    assert feed["status"] == "failed"
+    assert feed["error"]
+    run = desk.json("runs")[0]
+    assert (run["what"], run["outcome"]) == ("ingest", "partial")
+    assert feed["error"] in run["reason"]
+
+
+def test_threads_are_planned_once_and_shown_on_a_page(stocked):
+    planned = stocked.json("social", "plan")
+    assert {thread["channel"] for thread in planned["threads"]} == {"x", "mastodon", "bluesky"}
+    page = Path(planned["preview"]).read_text(encoding="utf-8")
+    assert planned["threads"][0]["title"] in page
+    again = stocked.json("social", "plan")
+    assert again["threads"] == []
+    threads = stocked.json("social", "status")
+    assert len(threads) == len(planned["threads"])
+    for thread in threads:
+        assert all(item["state"] == "pending" for item in thread["publications"])
+        slots = [item["slot"] for item in thread["publications"]]
+        assert slots == sorted(set(slots))
+
+
+def test_a_dry_plan_writes_nothing(stocked):
+    assert stocked.json("social", "plan", "--dry-run")["threads"]
+    assert stocked.json("social", "status") == []
+
+
+def test_a_backup_comes_back_whole_with_the_links_that_were_sent(stocked, tmp_path):
+    stocked.approve_and_deliver(stocked.send(code=3)["issue"])
+    mail = next(iter(stocked.mails().values()))
+    token = mail["List-Unsubscribe"].split("/u/")[1].split(">")[0]
+    account = stocked.json("account", "1")
+    file = tmp_path / "backup.tar.gz"
+    stocked.run("backup", str(file))
+    for path in (stocked.home / "var").glob("digest.db*"):
+        path.unlink()
+    (stocked.home / "var" / "secret.key").unlink()
+    stocked.run("restore", str(file))
+    assert stocked.json("account", "1") == account
+    assert stocked.json("readers", "unsubscribe", "--token", token)["outcome"] == "ended"
+    stocked.run("restore", str(file), code=2)
+    stocked.run("restore", str(file), "--force")
+    assert stocked.json("account", "1") == account
+
+
+def test_a_backup_that_is_none_changes_nothing(stocked, tmp_path):
+    file = tmp_path / "no.tar.gz"
+    file.write_bytes(b"not a backup")
+    stocked.run("restore", str(file), "--force", code=2)
+    assert len(stocked.json("readers", "list")) == 12
+
+
+def test_an_import_reports_each_bad_row_and_takes_the_good(desk, tmp_path):
+    csv = tmp_path / "readers.csv"
+    csv.write_text(
+        "email,newsletters,series,themes,rhythm,consent_source,consent_at\n"
+        "ann@example.org,weekly,ipc,,weekly,form,2026-01-01T10:00Z\n"
+        "not an address,weekly,,,weekly,form,2026-01-01T10:00Z\n"
+        "bob@example.org,weekly,nonsense,,weekly,form,2026-01-01T10:00Z\n"
+        "cid@example.org,weekly,,,weekly,form,\n"
+    )
+    report = desk.json("readers", "import", str(csv), code=3)
+    assert (report["added"], report["bad_rows"]) == (1, 3)
+    assert [problem["line"] for problem in report["problems"]] == [3, 4, 5]
+    assert [line["address"] for line in desk.json("readers", "list")] == ["ann@example.org"]
+
+
+def test_mail_of_the_local_mailbox_can_be_read_in_a_browser(stocked):
+    stocked.approve_and_deliver(stocked.send(code=3)["issue"])
+    page = (stocked.home / "var" / "mail" / "index.html").read_text(encoding="utf-8")
+    for address in stocked.mails():
+        assert address.replace("'", "&#39;") in page
+
+
+def test_logs_are_json_lines_without_addresses(tmp_path):
+    logger = logging.getLogger("digest.test")
+    with logging_to(tmp_path):
+        try:
+            int("Ann.O.Neil+x@mail.example.org")
+        except ValueError:
+            logger.exception("failed for <ann@example.org>")
+    (line,) = (tmp_path / "digest.jsonl").read_text().splitlines()
+    entry = json.loads(line)
+    assert (entry["level"], entry["logger"]) == ("error", "digest.test")
+    assert "<address>" in entry["traceback"]
+    assert "@" not in entry["message"] + entry["traceback"]
+
+
+def test_the_mask_takes_addresses_and_nothing_else():
+    assert mask("to a.b@example.org, (c@d.example) and @handle") == (
+        "to <address>, (<address>) and @handle"
+    )
