@@ -141,6 +141,7 @@ def _sanitised(markup: str, url: str) -> str:
         url_schemes={"http", "https", "mailto"},
         link_rel=None,
         clean_content_tags={"script", "style", "iframe", "svg", "object", "form"},
-        url_relative="deny",
+        # Asked about relative links alone; the filter above sees the absolute ones.
+        url_relative=lambda relative: absolute(relative, url),
     )
     return unmarked(strip_controls(cleaned)).strip()

@@ -191,7 +191,7 @@ def _categories(raw: Any) -> tuple[str, ...]:
 def _moment(raw: Any, key: str) -> datetime | None:
     """feedparser's struct_time is in UTC. None for a date that does not exist."""
     # Asked with "in": get() answers with the other date, and a warning, where one is missing.
-    parsed: struct_time | None = raw[f"{key}_parsed"] if f"{key}_parsed" in raw else None
+    parsed: struct_time | None = raw[f"{key}_parsed"] if f"{key}_parsed" in raw else None  # noqa: SIM401
     # The zero dates of databases, out of which feedparser makes the year 2000.
     if key in raw and str(raw[key]).lstrip().startswith(("-", "0000")):
         return None

@@ -87,13 +87,25 @@ def _items(node: LexborNode, indent: str) -> Iterator[str]:
 
 
 def _table(node: LexborNode) -> Iterator[Block]:
-    caption = node.css_first("caption")
+    """One line for each row; a table of one column is there for its looks, and is no table."""
+    caption = next((part for part in node.iter() if part.tag == "caption"), None)
     yield Block("caption", _text_of([caption]) if caption else "")
-    rows = []
-    for row in node.css("tr"):
-        cells = [_text_of([c]).replace("\n", " ") for c in row.iter() if c.tag in {"td", "th"}]
-        rows.append(" | ".join(cells) if any(cells) else "")
-    yield Block("table", "\n".join(row for row in rows if row))
+    rows = [[cell for cell in row.iter() if cell.tag in {"td", "th"}] for row in _rows(node)]
+    if all(len(row) <= 1 for row in rows):
+        for cell in (cell for row in rows for cell in row):
+            yield from _blocks(cell)
+        return
+    lines = [" | ".join(_text_of([cell]).replace("\n", " ") for cell in row) for row in rows]
+    yield Block("table", "\n".join(line for line in lines if line.strip(" |")))
+
+
+def _rows(node: LexborNode) -> Iterator[LexborNode]:
+    """The table's own rows, not those of tables inside it."""
+    for part in node.iter():
+        if part.tag == "tr":
+            yield part
+        elif part.tag in {"thead", "tbody", "tfoot"}:
+            yield from (row for row in part.iter() if row.tag == "tr")
 
 
 def _text_of(nodes: list[LexborNode]) -> str:
