@@ -25,6 +25,7 @@ LAYERS = [
     ("digest.store",),
     # Steps: they open transactions and talk to adapters.
     (
+        "digest.feeds.ingest",
         "digest.feeds.refresh",
         "digest.feeds.recheck",
         "digest.issues.shelf",
@@ -39,6 +40,7 @@ LAYERS = [
         "digest.readers.importing",
         "digest.readers.rows",
         "digest.readers.subscriptions",
+        "digest.social.checking",
         "digest.social.plan",
         "digest.social.preview",
     ),

@@ -11,8 +11,8 @@ from selectolax.lexbor import LexborHTMLParser
 
 from digest.config import Config
 from digest.errors import ConfigError
+from digest.social.checking import template_problems
 from digest.social.preview import page, specimen, write_preview
-from digest.social.thread import template_problems
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 

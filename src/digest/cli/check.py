@@ -33,7 +33,7 @@ def _problems(home: Home) -> list[Problem]:
     from digest.errors import ConfigError
     from digest.issues.render import template_problems
     from digest.settings import find_home, load_config
-    from digest.social.thread import template_problems as social_problems
+    from digest.social.checking import template_problems as social_problems
 
     folder = find_home(home)
     try:
