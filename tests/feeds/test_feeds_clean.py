@@ -279,23 +279,23 @@ def test_more_than_a_megabyte_of_text_is_refused_but_not_for_its_pictures():
 @pytest.mark.parametrize(
     "markup",
     [
-        "".join(f"<b id={n}><p>x" for n in range(50_000)),
-        "".join(f"<a href={n}>" for n in range(20_000)) + "<p>x" * 50_000,
-        "<div>" * 150_000,
-        "<table><tr><td>" * 60_000,
-        "<ul><li>" * 100_000,
-        "<" * 500_000,
-        "<a b='\"" * 100_000,
-        "<!--" * 200_000,
-        "<script>" * 100_000,
-        "<svg><style>" * 80_000,
-        "[a " * 300_000,
-        '[x a="' * 150_000,
-        "&lt" * 300_000,
-        "<p>" * 300_000,
-        "<pre>\n" * 150_000,
-        "reader.invalid" * 70_000,
-        "A. " * 300_000,
+        "".join(f"<b id={n}><p>x" for n in range(12_000)),
+        "".join(f"<a href={n}>" for n in range(5_000)) + "<p>x" * 12_000,
+        "<div>" * 37_000,
+        "<table><tr><td>" * 15_000,
+        "<ul><li>" * 25_000,
+        "<" * 125_000,
+        "<a b='\"" * 25_000,
+        "<!--" * 50_000,
+        "<script>" * 25_000,
+        "<svg><style>" * 20_000,
+        "[a " * 75_000,
+        '[x a="' * 37_000,
+        "&lt" * 75_000,
+        "<p>" * 75_000,
+        "<pre>\n" * 37_000,
+        "reader.invalid" * 17_000,
+        "A. " * 75_000,
         " " * 1_000_000,
     ],
     ids=range(18),
@@ -303,7 +303,7 @@ def test_more_than_a_megabyte_of_text_is_refused_but_not_for_its_pictures():
 def test_hostile_markup_costs_bounded_time_and_space(markup):
     began = monotonic()
     post = clean(markup, title=markup[:4000])
-    assert monotonic() - began < 10
+    assert monotonic() - began < 5
     assert len(post.html) < 30_000_000
 
 

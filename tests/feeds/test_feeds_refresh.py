@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from digest.errors import UsageError
+from digest.feeds.fetch import Fetcher
 from digest.feeds.refresh import refresh_feeds
 from digest.store.posts import find_post, load_posts
 from digest.store.tables import feeds, post_changes, posts
@@ -447,12 +450,8 @@ def test_pages_are_told_as_they_are_read(read):
     assert len(pages) == 5
 
 
-def test_two_readings_at_once_store_each_post_once(store, make_config, blog):
-    from concurrent.futures import ThreadPoolExecutor
-    from contextlib import closing
-
-    from digest.feeds.fetch import Fetcher
-
+def test_two_readings_at_once_store_each_post_once(any_store, make_config, blog):
+    store = any_store
     config = make_config(blog=blog.url)
 
     def run(_):
@@ -464,3 +463,19 @@ def test_two_readings_at_once_store_each_post_once(store, make_config, blog):
     assert [report.error for report in reports] == [None] * 3
     assert sum(report.new for report in reports) == 34
     assert count(store) == 34
+
+
+def test_a_week_on_either_database(any_store, fetcher, make_config, blog):
+    config = make_config(blog=blog.url)
+    (first,) = refresh_feeds(any_store, config, fetcher, NOW).feeds
+    blog.publish(25)
+    blog.items[40].title = "A better title"
+    blog.failing = {2}
+    (broken,) = refresh_feeds(any_store, config, fetcher, LATER).feeds
+    blog.failing = set()
+    blog.items[58].title = "A better title"
+    (whole,) = refresh_feeds(any_store, config, fetcher, LATER).feeds
+    (again,) = refresh_feeds(any_store, config, fetcher, LATER).feeds
+    counts = [(feed.status, feed.new, feed.changed) for feed in (first, broken, whole, again)]
+    assert counts == [("new", 34, 0), ("failed", 10, 0), ("new", 15, 1), ("unchanged", 0, 0)]
+    assert count(any_store) == 59

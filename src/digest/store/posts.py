@@ -74,13 +74,9 @@ def post_by_id(c: Connection, post_id: int) -> Post | None:
 
 def find_post(c: Connection, url_or_guid: str) -> Post | None:
     """The post that an operator means by a URL (canonical or not) or a guid."""
-    values = {(key.kind, key.value) for key in identity_keys("", url_or_guid, url_or_guid)}
-    wanted = [
-        post_identities.c.kind.in_([kind]) & (post_identities.c.value == value)
-        for kind, value in values
-    ]
-    by_identity = select(post_identities.c.post_id).where(or_(*wanted))
-    query = select(posts).where(or_(posts.c.guid == url_or_guid, posts.c.id.in_(by_identity)))
+    keys = identity_keys("", url_or_guid, url_or_guid)
+    known = set(find_identities(c, keys).values())
+    query = select(posts).where(or_(posts.c.guid == url_or_guid, posts.c.id.in_(known)))
     row = c.execute(query.order_by(posts.c.id).limit(1)).one_or_none()
     return _post(row) if row is not None else None
 
