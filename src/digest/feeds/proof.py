@@ -40,3 +40,11 @@ def without_end(whole: datetime | None, count: int, why: str, touches: datetime 
     if whole is None:
         return f"first reading: {count} posts; {why}, so older ones cannot be read"
     return reached(touches) if touches else f"possible gap: no known post among {count}; {why}"
+
+
+def page_name(number: int) -> str:
+    return "the feed" if number == 1 else f"page {number}"
+
+
+def moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

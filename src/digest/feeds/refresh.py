@@ -140,7 +140,7 @@ def _waits(state: FeedState, now: datetime, *, named: bool) -> str:
     if state.paused_reason and not named:
         return f"paused: {state.paused_reason}; change its URL, or ingest it by name"
     if state.not_before and now < state.not_before:
-        return f"its server asked to wait until {_moment(state.not_before)}"
+        return f"its server asked to wait until {proof.moment(state.not_before)}"
     return ""
 
 
@@ -173,7 +173,7 @@ def _read_page(reading: _Reading, number: int) -> FeedReport | None:
         reading.validators, reading.base = fetched.validators, fetched.url
     reading.problems.extend(parsed.problems)
     if parsed.fault:
-        return _broken_off(reading, f"{_page_name(number)} {parsed.fault}")
+        return _broken_off(reading, f"{proof.page_name(number)} {parsed.fault}")
     return _take(reading, number, parsed)
 
 
@@ -189,7 +189,9 @@ def _take(reading: _Reading, number: int, parsed: Parsed) -> FeedReport | None:
     reading.touches = page.touches or reading.touches
     reading.problems.extend(page.problems)
     if not parsed.whole:
-        return _broken_off(reading, f"{_page_name(number)} breaks off, so entries may be missing")
+        return _broken_off(
+            reading, f"{proof.page_name(number)} breaks off, so entries may be missing"
+        )
     if page.known_since is None:
         return None
     return reading.report(proof=proof.reached(page.known_since))
@@ -251,12 +253,12 @@ def _repeats(reading: _Reading, number: int) -> FeedReport:
 
 
 def _not_read(reading: _Reading, number: int, fetched: Fetched) -> FeedReport:
-    what = f"{_page_name(number)} {fetched.reason}"
+    what = f"{proof.page_name(number)} {fetched.reason}"
     if fetched.status is FetchStatus.GONE:
         reason = f"{fetched.reason} on {reading.now:%Y-%m-%d}"
         return _broken_off(reading, f"{what}: the feed is paused", paused_reason=reason)
     if fetched.status is FetchStatus.THROTTLED and fetched.retry_at:
-        until = f"{what}: to be asked again after {_moment(fetched.retry_at)}"
+        until = f"{what}: to be asked again after {proof.moment(fetched.retry_at)}"
         return _broken_off(reading, until, not_before=fetched.retry_at)
     return _broken_off(reading, what)
 
@@ -284,14 +286,6 @@ def _broken_off(
 def _proof_without_end(reading: _Reading, why: str) -> str:
     whole, count = reading.state.read_whole_at, len(reading.seen)
     return proof.without_end(whole, count, why, reading.touches)
-
-
-def _page_name(number: int) -> str:
-    return "the feed" if number == 1 else f"page {number}"
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _log(report: FeedReport) -> None:
