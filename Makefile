@@ -23,7 +23,7 @@ test: $(VENV)/dev.stamp ## Set up, then run the tests
 	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-kill: $(VENV)/dev.stamp ## SIGKILL a delivery twenty times against a real SMTP server
-	@$(BIN)/python -m pytest -m kill tests/kill
+	@$(BIN)/python -m pytest -m kill
 
 test-browser: $(VENV)/dev.stamp node_modules/axe-core/axe.min.js ## Mails and pages in Debian's chromium
 	@$(BIN)/python -m pytest -m browser tests/browser

@@ -19,10 +19,12 @@ from digest.issues.content import from_json
 from digest.issues.freeze import freeze_issue
 from digest.mail.deliver import Shift, deliver
 from digest.mail.letters import Letters
+from digest.mail.policy import MessageError
 from digest.mail.worker import death_certificate, working
 from digest.model import Account, Act, DeliveryState, IssueState
 from digest.store import deliveries as ledger
 from digest.store import issues as issue_store
+from digest.store.deliveries import Claimed, StoredVariant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,13 +137,27 @@ def _move(app: App, issue: Issue, after: IssueState, act: Act, **values: Any) ->
 
 def _check_posts(app: App, issue: Issue) -> Issue:
     """Rule 4: fetch each picked post again; one that is gone or changed stops the issue."""
-    found = _recheck(app, issue)
+    found = _trial(app, issue) or _recheck(app, issue)
     act = Act("digest", app.clock(), "; ".join(found))
     if found:
         return _move(app, issue, IssueState.HELD, act)
     with app.store.write() as c:
         issue_store.mark_checked(c, issue.id, act.at)
     return _get(app, issue.id)
+
+
+def _trial(app: App, issue: Issue) -> list[str]:
+    """Build one message: a fault of the sender's settings must not fail every delivery."""
+    newsletter = newsletter_of(app.config, issue.newsletter)
+    letters = Letters(app.config.site, newsletter, issue, app.secret, app.clock)
+    try:
+        letters.make(
+            Claimed(0, issue.id, 0, 0, 0, newsletter.from_address, "", 0),
+            StoredVariant(0, issue.subject, issue.html, issue.text),
+        )
+    except MessageError as error:
+        return [f"no message can be made: {error}"]
+    return []
 
 
 def _start(app: App, issue: Issue, act: Act) -> Issue:

@@ -143,3 +143,12 @@ def test_an_opt_in_mail_confirms_and_is_sent_once(desk):
     assert desk.json("readers", "list")[0]["state"] == "pending"
     desk.run("readers", "confirm", "--token", token)
     assert desk.json("readers", "list")[0]["state"] == "active"
+
+
+def test_a_sender_that_no_message_can_be_made_for_stops_the_issue_before_the_first(stocked, draft):
+    stocked.configure(
+        "site.toml", "${DIGEST_LINKS_URL:-http://127.0.0.1:8780}", "https://blög.example"
+    )
+    stocked.run("approve", draft)
+    assert stocked.json("deliver", draft, code=3)["recipients"] == 0
+    assert "no message can be made" in stocked.run("account", draft).out

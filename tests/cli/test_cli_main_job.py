@@ -192,3 +192,37 @@ def test_what_does_not_exist_is_a_sentence_that_names_what_does(stocked, argumen
     done = stocked.run(*arguments, code=2)
     assert done.err.startswith("digest: ")
     assert "Traceback" not in done.err
+
+
+def test_a_reader_of_each_post_gets_each_post_once(stocked):
+    stocked.run(
+        "readers",
+        "add",
+        "eve@example.org",
+        "--newsletter",
+        "weekly",
+        "--rhythm",
+        "each-post",
+        "--consent-at",
+        "2026-01-01",
+    )
+    post = str(stocked.json("posts")[0]["id"])
+    issue = stocked.send("--post", post, code=3)
+    assert stocked.json("issues")[0]["period"] == f"post:{post}"
+    stocked.approve_and_deliver(issue["issue"])
+    assert set(stocked.mails()) == {"eve@example.org"}
+    assert stocked.send("--post", post)["state"] == "done"
+    assert stocked.mails() == {}
+    stocked.run("send", "weekly", "--rhythm", "each-post", code=2)
+
+
+def test_monthly_readers_get_the_months_issue(stocked):
+    monthly = {
+        line["address"] for line in stocked.json("readers", "list") if line["rhythm"] == "monthly"
+    }
+    stocked.approve_and_deliver(stocked.send(code=3)["issue"])
+    assert monthly.isdisjoint(stocked.mails())
+    issue = stocked.send("--rhythm", "monthly", code=3)["issue"]
+    assert stocked.json("issues")[0]["period"] == stocked.as_of[:7]
+    stocked.approve_and_deliver(issue)
+    assert set(stocked.mails()) == monthly

@@ -52,6 +52,12 @@ Rhythm = Annotated[
     str | None,
     typer.Option("--rhythm", help="For which readers: weekly or monthly. Default: the cadence."),
 ]
+PostId = Annotated[
+    int | None,
+    typer.Option(
+        "--post", help="Just this post, to readers of the rhythm each-post. Id as in `posts`."
+    ),
+]
 Edition = Annotated[
     int, typer.Option("--edition", min=1, help="2 asks for a second issue in one period.")
 ]
@@ -67,6 +73,7 @@ def _request(
     as_of: str | None,
     rhythm: str | None,
     edition: int,
+    post: int | None,
 ) -> Request:
     from digest.config import rhythm_of
     from digest.errors import UsageError
@@ -75,8 +82,12 @@ def _request(
     from digest.model import Rhythm
 
     declared = newsletter_of(app.config, newsletter)
-    if rhythm and rhythm not in (Rhythm.WEEKLY, Rhythm.MONTHLY):
-        raise UsageError(f"no rhythm {rhythm!r}; there are: weekly, monthly")
+    if post is not None:
+        if rhythm or series or theme:
+            raise UsageError("--post stands alone: no --rhythm, --series or --theme with it")
+        rhythm = Rhythm.EACH_POST
+    elif rhythm and rhythm not in (Rhythm.WEEKLY, Rhythm.MONTHLY):
+        raise UsageError(f"no rhythm {rhythm!r}; there are: weekly, monthly, or --post ID")
     return Request(
         newsletter=newsletter,
         scope=make_scope(app.config, series, theme),
@@ -84,6 +95,7 @@ def _request(
         scheduled_at=moment(as_of, app.config) or app.clock(),
         repeat=repeat,
         edition=edition,
+        post_id=post,
     )
 
 
@@ -98,6 +110,7 @@ def preview(
     repeat: Repeat = False,
     as_of: AsOf = None,
     rhythm: Rhythm = None,
+    post: PostId = None,
     edition: Edition = 1,
     reader: Annotated[
         str | None, typer.Option("--for", metavar="ADDRESS", help="The copy of this reader.")
@@ -121,6 +134,7 @@ def preview(
             as_of=as_of,
             rhythm=rhythm,
             edition=edition,
+            post=post,
         )
         _classify(app)
         with app.store.read() as c:
@@ -200,6 +214,7 @@ def send(
     repeat: Repeat = False,
     as_of: AsOf = None,
     rhythm: Rhythm = None,
+    post: PostId = None,
     edition: Edition = 1,
     dry_run: DryRun = False,
     by: By = None,
@@ -227,6 +242,7 @@ def send(
             as_of=as_of,
             rhythm=rhythm,
             edition=edition,
+            post=post,
         )
         if dry_run:
             _dry_send(app, request, as_json=as_json)

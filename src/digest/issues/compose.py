@@ -18,7 +18,7 @@ from digest.issues.content import IssueContent, Item, Rendered
 from digest.issues.period import period_before, period_of
 from digest.issues.render import render, subject_for, subjects
 from digest.issues.shelf import read_shelf
-from digest.model import Check, PostView, Severity
+from digest.model import Check, Pick, PostView, Rhythm, Severity
 from digest.picks.candidates import pick_news, pick_whole
 from digest.store import issues as issue_store
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from digest.config import Config, Newsletter
     from digest.issues.scope import Scope
     from digest.issues.shelf import Shelf
-    from digest.model import Pick, Post, Rhythm
+    from digest.model import Post
     from digest.picks.candidates import Candidate
 
 
@@ -47,6 +47,8 @@ class Request:
     scheduled_at: datetime
     repeat: bool = False
     edition: int = 1
+    #: For the rhythm each-post, whose periods are posts: which one.
+    post_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,13 @@ def compose(c: Connection, config: Config, templates: Path, request: Request) ->
     """The draft of the issue that is asked for. Raises UsageError for an unknown newsletter."""
     newsletter = newsletter_of(config, request.newsletter)
     zone = config.zone_of(newsletter)
-    period = period_of(request.rhythm, request.scheduled_at, zone, edition=request.edition)
+    period = _period(request, zone)
     asked = Asked(request, period, _began(c, zone, newsletter, request))
     shelf = read_shelf(c, config, request.scheduled_at)
-    if request.scope.is_all:
+    picks: tuple[Pick, ...]
+    if request.post_id is not None:
+        picks = (_pick_post(newsletter, request.post_id, shelf),)
+    elif request.scope.is_all:
         picks = _pick_news(c, newsletter, asked, shelf)
     else:
         picks = _pick_whole(newsletter, request.scope, shelf)
@@ -150,6 +155,24 @@ def render_issue(content: IssueContent, templates: Path) -> tuple[Rendered, str]
         return Rendered("", "", "", "", (empty,)), ""
     subject, fallback = subjects(content, templates)
     return render(content, templates, subject=subject), fallback
+
+
+def _period(request: Request, zone: ZoneInfo) -> str:
+    if request.rhythm is not Rhythm.EACH_POST:
+        return period_of(request.rhythm, request.scheduled_at, zone, edition=request.edition)
+    if request.post_id is None:
+        raise UsageError("an issue of the rhythm each-post is about one post; name it")
+    base = f"post:{request.post_id}"
+    return base if request.edition == 1 else f"{base}.{request.edition}"
+
+
+def _pick_post(newsletter: Newsletter, post_id: int, shelf: Shelf) -> Pick:
+    if post_id not in shelf.posts:
+        raise UsageError(f"there is no post {post_id}; `digest posts` lists them")
+    if shelf.candidate(post_id).named_in(newsletter.excluded):
+        reason = "excluded in the newsletter's config"
+        return Pick(post_id, is_in=False, position=None, reason=reason, code="excluded")
+    return Pick(post_id, is_in=True, position=1, reason="asked for by itself", code="in")
 
 
 def _began(c: Connection, zone: ZoneInfo, newsletter: Newsletter, request: Request) -> datetime:
@@ -257,6 +280,8 @@ def view_of(post: Post) -> PostView:
 def _nothing(picks: Sequence[Pick], posts: Collection[Post], began: datetime) -> str:
     if any(pick.is_in for pick in picks):
         return ""
+    if len(picks) == 1 and picks[0].code == "excluded":
+        return f"the post is {picks[0].reason}"
     thin = [pick for pick in picks if pick.code == "thin"]
     if thin:
         return f"{thin[0].reason} for the next issue"

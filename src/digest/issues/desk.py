@@ -238,7 +238,7 @@ def resume(store: Store, config: Config, templates: Path, issue_id: int, act: Ac
 
 def _request_of(config: Config, issue: Issue) -> Request:
     newsletter_of(config, issue.newsletter)
-    _, _, edition = issue.period.partition(".")
+    base, _, edition = issue.period.partition(".")
     return Request(
         newsletter=issue.newsletter,
         scope=parse_scope(issue.scope),
@@ -246,4 +246,5 @@ def _request_of(config: Config, issue: Issue) -> Request:
         scheduled_at=issue.scheduled_at,
         repeat=issue.repeat,
         edition=int(edition or 1),
+        post_id=int(base.removeprefix("post:")) if base.startswith("post:") else None,
     )

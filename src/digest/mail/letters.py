@@ -74,7 +74,7 @@ def issue_letter(
         reply_to=newsletter.reply_to,
         language=site.language,
         feedback_id=(
-            name.period,
+            name.period.replace(":", "-"),
             name.newsletter,
             name.scope.replace(":", "-"),
             domain_of(newsletter),
