@@ -94,6 +94,8 @@ class Post:
     excerpt: str
     image: Image | None
     reading_minutes: int
+    #: When its page was found gone, as long as no feed has shown it since.
+    gone_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

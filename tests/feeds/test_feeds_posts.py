@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -16,6 +17,8 @@ from digest.store.posts import (
     find_post,
     insert_post,
     load_posts,
+    mark_gone,
+    mark_shown,
     post_by_id,
 )
 
@@ -118,3 +121,33 @@ def test_many_posts_load_at_once(add, store):
         keys = [key for post in posts for key in identity_keys("blog", post.guid, post.url)]
         assert len(find_identities(c, keys)) == 2_000
     assert monotonic() - began < 2
+
+
+def test_a_post_found_gone_is_so_until_a_later_reading_shows_it(add, store):
+    add(1, 2, 3)
+    day = [START + timedelta(days=n) for n in range(4)]
+    with store.read() as c:
+        one, two, three = load_posts(c)
+    assert one.gone_at is None
+    with store.write() as c:
+        mark_gone(c, [one.id, two.id, 99], day[1])
+        mark_gone(c, [two.id, three.id], day[2])
+        mark_gone(c, [], day[2])
+        mark_shown(c, [one.id, three.id], day[1])
+    with store.read() as c:
+        assert load_posts(c) == [one, replace(two, gone_at=day[1]), replace(three, gone_at=day[2])]
+        assert post_by_id(c, two.id) == replace(two, gone_at=day[1])
+    with store.write() as c:
+        mark_shown(c, [two.id, three.id], day[3])
+    with store.read() as c:
+        assert load_posts(c) == [one, two, three]
+
+
+def test_many_posts_are_gone_and_back_at_once(add, store):
+    add(*range(1000))
+    with store.write() as c:
+        posts = [post.id for post in load_posts(c)]
+        mark_gone(c, posts, START)
+        assert {post.gone_at for post in load_posts(c)} == {START}
+        mark_shown(c, posts, START)
+        assert {post.gone_at for post in load_posts(c)} == {None}

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from digest.errors import UsageError
 from digest.feeds.fetch import Fetcher
 from digest.feeds.refresh import refresh_feeds
-from digest.store.posts import find_post, load_posts
+from digest.store.posts import find_post, load_posts, mark_gone
 from digest.store.tables import feeds, post_changes, posts
 
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
@@ -235,6 +235,30 @@ def test_missing_from_the_feed_is_not_deleted(read, blog, store):
     del blog.items[-1]
     assert read(LATER).status == "unchanged"
     assert count(store) == 34
+
+
+def test_a_post_found_gone_is_back_once_its_feed_shows_it(any_store, fetcher, make_config, blog):
+    config = make_config(blog=blog.url)
+    refresh_feeds(any_store, config, fetcher, NOW)
+    before = every_post(any_store)
+    shown, deep, deleted = before[33], before[3], before[32]
+    del blog.items[32]
+    with any_store.write() as c:
+        mark_gone(c, [shown.id, deep.id, deleted.id], NOW + timedelta(days=1))
+    assert refresh_feeds(any_store, config, fetcher, LATER).feeds[0].status == "unchanged"
+    after = {post.id: post for post in every_post(any_store)}
+    assert after[shown.id] == shown
+    assert after[deep.id].gone_at == after[deleted.id].gone_at == NOW + timedelta(days=1)
+
+
+def test_a_page_that_is_back_is_seen_though_its_feed_never_changed(read, blog, store):
+    read()
+    post = every_post(store)[-1]
+    with store.write() as c:
+        mark_gone(c, [post.id], NOW)
+    assert read(LATER).status == "unchanged"
+    assert every_post(store)[-1] == post
+    assert read(LATER).proof.startswith("no gap: the feed is as it was")
 
 
 def test_a_changed_url_is_the_same_post(read, blog, store):

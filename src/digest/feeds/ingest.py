@@ -89,6 +89,7 @@ def store_page(
     for one in found:
         _take(taking, one)
     post_store.add_identities(c, taking.identities)
+    post_store.mark_shown(c, taking.taken, now)
     counts = (taking.new, taking.changed, tuple(taking.problems))
     return Page(*counts, taking.known_since, taking.touches)
 

@@ -12,7 +12,7 @@ from sqlalchemy import insert, or_, select, text, tuple_, update
 from digest.feeds.identity import Key, identity_keys
 from digest.model import CleanPost, Image, Post
 from digest.store.dialect import insert_ignore
-from digest.store.tables import post_changes, post_identities, posts
+from digest.store.tables import feeds, post_changes, post_identities, posts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -119,6 +119,24 @@ def update_post(
     c.execute(insert(post_changes).values(post_id=before.id, at=now, fields=fields))
 
 
+def mark_gone(c: Connection, post_ids: Collection[int], at: datetime) -> None:
+    """The posts' pages were found gone at `at`; a post that was gone already stays gone since then.
+
+    The feeds' validators are void with it: were a page back, an unchanged feed would not tell.
+    """
+    for chunk in _chunks(sorted(set(post_ids))):
+        there = posts.c.id.in_(chunk) & posts.c.gone_at.is_(None)
+        if c.execute(update(posts).where(there).values(gone_at=at)).rowcount:
+            c.execute(update(feeds).values(etag=None, last_modified=None))
+
+
+def mark_shown(c: Connection, post_ids: Collection[int], now: datetime) -> None:
+    """A reading that began at `now` saw the posts in a feed: what was gone before then is back."""
+    for chunk in _chunks(sorted(set(post_ids))):
+        gone = posts.c.id.in_(chunk) & (posts.c.gone_at <= now)
+        c.execute(update(posts).where(gone).values(gone_at=None))
+
+
 def add_identities(c: Connection, identities: Iterable[tuple[Key, int]]) -> None:
     """Let keys lead to posts; a key that leads somewhere already stays as it is."""
     rows = [{"kind": k.kind, "value": k.value, "post_id": post_id} for k, post_id in identities]
@@ -200,7 +218,7 @@ def _shared(row: Row[Any]) -> dict[str, Any]:
 
 
 def _post(row: Row[Any]) -> Post:
-    return Post(id=row.id, arrived=row.arrived, **_shared(row))
+    return Post(id=row.id, arrived=row.arrived, gone_at=row.gone_at, **_shared(row))
 
 
 def _clean_post(row: Row[Any]) -> CleanPost:

@@ -128,6 +128,8 @@ posts = Table(
     Column("first_seen", Utc, nullable=False),
     Column("arrived", Utc, nullable=False),
     Column("changed_at", Utc),
+    # Its page was found gone; NULL again once a feed shows it again.
+    Column("gone_at", Utc),
     Column("categories", JSON, nullable=False),
     Column("html", Text, nullable=False),
     Column("text", Text, nullable=False),

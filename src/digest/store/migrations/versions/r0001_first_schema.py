@@ -103,7 +103,7 @@ def _posts() -> None:
         *_id("posts"),
         *_must(TEXT, "guid", "url", "title", "author"),
         *_must(UTC, "published", "first_seen", "arrived"),
-        *_may(UTC, "changed_at"),
+        *_may(UTC, "changed_at", "gone_at"),
         *_must(JSON, "categories"),
         *_must(TEXT, "html", "text", "excerpt"),
         *_may(TEXT, "image_url", "image_alt"),
