@@ -65,6 +65,13 @@ class App:
 
         return RelayMailer(settings, self.clock)
 
+    def mailer_key(self, slug: str) -> str:
+        """Names a mailer and its place, so that no other one vouches for what it was told."""
+        settings = self.config.mailers[slug]
+        if isinstance(settings, FileMailer):
+            return f"file {self.home / settings.path}"
+        return f"smtp {settings.host}:{settings.port}"
+
     def fetcher(self) -> Fetcher:
         from digest.feeds.fetch import Fetcher
 

@@ -20,7 +20,7 @@ from digest.model import DeliveryState, Envelope, Receipt
 from digest.readers.tokens import make_token
 from digest.store import issues as issue_store
 from digest.store.deliveries import StoredVariant
-from digest.store.notices import NewNotice, begin_notice, finish_notice
+from digest.store.notices import NewNotice, begin_notice, failed_notices, finish_notice
 
 if TYPE_CHECKING:
     from digest.bootstrap import App
@@ -74,7 +74,10 @@ def send_opt_in(app: App, newsletter_slug: str, subscription_id: int, to: str) -
         language=site.language,
         feedback_id=("opt-in", newsletter_slug, "notice", domain_of(newsletter)),
     )
-    key = f"opt-in:{subscription_id}:{now.astimezone(site.zone):%Y-%m-%d}"
+    with app.store.read() as c:
+        failures = failed_notices(c, subscription_id)
+    # Once a day; a day's mail that did not leave does not count.
+    key = f"opt-in:{subscription_id}:{now.astimezone(site.zone):%Y-%m-%d}:{failures}"
     notice = _notice(app, newsletter, "opt-in", key, address.display, address.key)
     return _submit(app, newsletter, replace(notice, subscription_id=subscription_id), letter, None)
 

@@ -89,6 +89,7 @@ def deliver_all(home: Path, readers: int) -> float:
         shift = Shift(
             store=store,
             mailer=Nod(),
+            mailer_key="nod",
             letters=Letters(SITE, NEWSLETTER, issue, b"s" * 32, lambda: NOW),
             worker=worker,
             is_dead=death_certificate(home / "run", worker, NOW),

@@ -59,7 +59,7 @@ def test_a_fault_of_config_stops_every_command_with_the_way_out(desk):
 def test_ingest_tells_what_it_read_and_proves_that_nothing_was_lost(desk, blog):
     (first,) = desk.json("ingest")["feeds"]
     assert (first["slug"], first["status"], first["new"]) == ("blog", "new", 37)
-    assert "paged to the end" in first["proof"]
+    assert "read to the end" in first["proof"]
     (again,) = desk.json("ingest")["feeds"]
     assert (again["status"], again["new"], again["changed"]) == ("unchanged", 0, 0)
     assert desk.json("runs")[0]["outcome"] == "nothing"

@@ -13,6 +13,7 @@ from digest.issues.content import Rendered
 from digest.model import Act, Interests, IssueState
 from digest.store import freezing, tables
 from digest.store import issues as issue_store
+from digest.store.dialect import lock_freezing
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -108,6 +109,7 @@ class World:
     ) -> Issue:
         """An issue with these posts, frozen by the real queries and being sent."""
         with self.store.write() as c:
+            lock_freezing(c)
             values = {
                 "newsletter": newsletter,
                 "scope": "all",

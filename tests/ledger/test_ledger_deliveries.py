@@ -28,11 +28,11 @@ def claim(world, issue, worker="w1", most=10):
         return ledger.claim(c, issue.id, worker, now=world.now, until=until, most=most)
 
 
-def begin(world, claimed, worker="w1"):
+def begin(world, claimed, worker="w1", mailer="smtp"):
     until = world.now + timedelta(minutes=5)
-    message_id = f"<{claimed.id}@example.org>"
+    submission = ledger.Submission(f"<{claimed.id}@example.org>", mailer, world.now, until)
     with world.store.write() as c:
-        return ledger.begin(c, claimed, worker, message_id=message_id, now=world.now, until=until)
+        return ledger.begin(c, claimed, worker, submission)
 
 
 def finish(world, claimed, state, worker="w1", **more):
@@ -175,3 +175,32 @@ def test_a_retry_takes_up_what_failed_and_nothing_else(world, issue):
         ledger.release(c, "w1", world.now)
         assert ledger.retry_failed(c, issue.id, world.now) == 1
     assert account(world, issue) == {S.PENDING: 2, S.SUBMITTED: 1}
+
+
+def test_only_the_mailer_that_was_told_is_asked_what_became(world, issue):
+    one, *_ = claim(world, issue)
+    begin(world, one, mailer="smtp relay:587")
+    finish(world, one, S.UNCERTAIN)
+    with world.store.read() as c:
+        assert ledger.uncertain_ids(c, issue.id, mailer="file /var/mail") == []
+        assert len(ledger.uncertain_ids(c, issue.id, mailer="smtp relay:587")) == 1
+
+
+def test_what_would_be_tried_again_ends_with_its_cancelled_issue(world, issue):
+    one, *_ = claim(world, issue)
+    begin(world, one)
+    with world.store.write() as c:
+        issue_store.move_issue(c, issue, IssueState.CANCELLED, Act("Maya", world.now, "stop"))
+        ledger.cancel_open(c, issue.id, world.now)
+    finish(world, one, S.PENDING, not_before=world.now)
+    assert account(world, issue) == {S.CANCELLED: 3}
+    assert reserved(world) == 0
+
+
+def test_a_message_that_cannot_be_made_fails_unless_the_reader_has_left(world, issue):
+    one, two, _ = claim(world, issue)
+    world.suppress(one.address.split("@")[0])
+    with world.store.write() as c:
+        ledger.fail(c, one, "w1", "bad header", world.now)
+        ledger.fail(c, two, "w1", "bad header", world.now)
+    assert account(world, issue) == {S.SUPPRESSED: 1, S.FAILED: 1, S.CLAIMED: 1}

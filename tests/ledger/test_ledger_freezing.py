@@ -61,6 +61,13 @@ def test_a_repeat_on_purpose_goes_to_those_who_had_it(world):
     assert world.got(again) == {"ann": 1}
 
 
+def test_what_was_repeated_on_purpose_is_not_repeated_by_the_next_ordinary_issue(world):
+    old, new = world.post(), world.post()
+    world.reader("ann")
+    world.issue(old, repeat=True)
+    assert world.got(world.issue(old, new, period="2026-W49")) == {"ann": 0b10}
+
+
 def test_a_cancelled_issue_gives_its_posts_back(world):
     post = world.post()
     world.reader("ann")

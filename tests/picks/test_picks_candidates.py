@@ -1,5 +1,6 @@
 """Which posts an issue takes, and the reason for each."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from digest.config import Newsletter
 from digest.model import Post
-from digest.picks.candidates import Candidate, History, pick_news, pick_whole
+from digest.picks.candidates import Candidate, History, pick_news, pick_whole, window_start
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 BEGAN = NOW - timedelta(days=60)
@@ -50,9 +51,9 @@ def candidate(post_id: int, days_ago: float = 1, *groups: str) -> Candidate:
 
 
 def picks(candidates, declared=None, history=None, began=BEGAN):
-    made = pick_news(
-        candidates, declared or newsletter(), history or History(), began=began, now=NOW
-    )
+    declared = declared or newsletter()
+    oldest = window_start(declared, NOW, NOW - timedelta(days=7))
+    made = pick_news(candidates, declared, history or History(), began=began, oldest=oldest)
     return {pick.post_id: pick for pick in made}
 
 
@@ -95,7 +96,22 @@ def test_what_was_carried_over_comes_first_next_time_however_old():
 
 def test_outside_the_window_is_out_in_writing():
     made = picks([candidate(1, 40)])
-    assert made[1].reason == "arrived before the window of 28 days"
+    assert made[1].reason == "arrived before the window began on 2026-10-26"
+
+
+def test_the_window_is_never_less_than_a_period():
+    declared = newsletter(window_days=28)
+    month_ago = NOW - timedelta(days=31)
+    assert window_start(declared, NOW, month_ago) == month_ago
+    assert window_start(declared, NOW, NOW - timedelta(days=7)) == NOW - timedelta(days=28)
+
+
+def test_what_an_editor_dropped_or_the_blog_withdrew_stays_out_with_the_reason():
+    gone = candidate(2)
+    gone = replace(gone, post=replace(gone.post, gone_at=NOW))
+    made = picks([candidate(1), gone], history=History(dropped={1: "2026-W47"}))
+    assert made[1].reason == "dropped from issue 2026-W47 by an editor"
+    assert made[2].reason == "withdrawn: its page was gone on 2026-11-23"
 
 
 def test_a_series_has_a_cap_of_its_own():
@@ -152,12 +168,15 @@ def test_a_newsletter_of_one_series_leaves_the_rest_out():
 
 
 def test_an_editors_series_digest_takes_all_of_it_in_the_order_given():
-    ordered = [candidate(n, 500 - n, "series:ipc") for n in range(1, 63)]
+    ordered = [candidate(n, 500 - n, "series:ipc") for n in range(1, 64)]
     declared = newsletter(excluded=["https://blog.example/2/"])
-    made = {pick.post_id: pick for pick in pick_whole(ordered, declared, "series:ipc")}
-    assert taken(made)[:2] == [1, 3]
+    made = {
+        pick.post_id: pick for pick in pick_whole(ordered, declared, "series:ipc", {3: "2026-W48"})
+    }
+    assert taken(made)[:2] == [1, 4]
     assert len(taken(made)) == 60
-    assert made[62].reason == "more than 60 posts in one issue"
+    assert made[3].reason == "already in issue 2026-W48"
+    assert made[63].reason == "more than 60 posts in one issue; --edition 2 takes the rest"
     assert made[1].reason == "in series:ipc: tagged so"
 
 
@@ -178,7 +197,7 @@ def test_every_candidate_gets_one_pick_with_a_reason_and_no_cap_is_broken(
 ):
     candidates = [candidate(n, ago, *groups) for n, (ago, groups) in enumerate(posts, 1)]
     declared = newsletter(cap=cap, cap_per_series=per_series, minimum=minimum)
-    made = pick_news(candidates, declared, History(), began=BEGAN, now=NOW)
+    made = pick_news(candidates, declared, History(), began=BEGAN, oldest=BEGAN)
     assert sorted(pick.post_id for pick in made) == [c.post.id for c in candidates]
     assert all(pick.reason for pick in made)
     ins = taken({pick.post_id: pick for pick in made})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import secrets
 import sys
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from digest.bootstrap import App
     from digest.config import Config
+
+#: No blog is older, and no calendar arithmetic breaks before.
+_FIRST_YEAR, _LAST_YEAR = 1970, 2999
 
 #: Exit code of a command that did a part, or waits for a decision.
 PARTIAL = 3
@@ -74,7 +78,8 @@ def finish(code: int) -> NoReturn:
 def who(by: str | None) -> str:
     """The acting person's name, for transitions and runs."""
     if by:
-        return by
+        # What is no UTF-8 on the command line could not be stored.
+        return by.encode(errors="replace").decode()
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -91,6 +96,8 @@ def moment(text: str | None, config: Config) -> datetime | None:
         raise UsageError(
             f"{text!r} is not an ISO 8601 time such as 2026-11-23T08:00 or 2026-11-23"
         ) from None
+    if not _FIRST_YEAR <= parsed.year <= _LAST_YEAR:
+        raise UsageError(f"{text!r} lies outside the years {_FIRST_YEAR} to {_LAST_YEAR}")
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=config.site.zone)
 
 
@@ -98,21 +105,24 @@ def moment(text: str | None, config: Config) -> datetime | None:
 def recorded(app: App, what: str, by: str | None, **parameters: Any) -> Iterator[RunRecord]:
     """Keep the run: begun now, ended with what the command says, or as failed."""
     from digest.logs import mask
-    from digest.store.runs import Ending, begin_run, end_run
+    from digest.mail.worker import working
+    from digest.store.runs import Beginning, Ending, begin_run, end_run
 
-    with app.store.write() as c:
-        run_id = begin_run(c, what, parameters, who(by), app.clock())
-    record = RunRecord()
-    try:
-        yield record
-    except BaseException as error:
-        failed = Ending("failed", {}, mask(f"{type(error).__name__}: {error}"))
+    with working(app.var / "run", secrets.token_hex(4)) as worker:
+        begun = Beginning(what, parameters, who(by), worker)
         with app.store.write() as c:
-            end_run(c, run_id, failed, app.clock())
-        raise
-    ending = Ending(record.outcome, record.counts, record.reason, record.issue_id)
-    with app.store.write() as c:
-        end_run(c, run_id, ending, app.clock())
+            run_id = begin_run(c, begun, app.clock())
+        record = RunRecord()
+        try:
+            yield record
+        except BaseException as error:
+            failed = Ending("failed", {}, mask(f"{type(error).__name__}: {error}"))
+            with app.store.write() as c:
+                end_run(c, run_id, failed, app.clock())
+            raise
+        ending = Ending(record.outcome, record.counts, record.reason, record.issue_id)
+        with app.store.write() as c:
+            end_run(c, run_id, ending, app.clock())
 
 
 class RunRecord:

@@ -202,14 +202,17 @@ def test(
     Example: digest test 3 --to editor@example.org
     """
     from digest.notices import send_test_copy
+    from digest.store.issues import get_issue
 
     with opened(home) as app, recorded(app, "test", by, issue=issue) as run:
         sent = send_test_copy(app, issue, to)
+        with app.store.read() as c:
+            shown = get_issue(c, issue)
         run.issue_id = issue
         run.outcome = "done" if sent.state == "submitted" else "failed"
         run.reason = sent.reason
     if as_json:
-        show({"issue": issue, "state": str(sent.state), "reason": sent.reason})
+        show({**issue_json(shown), "test": {"state": str(sent.state), "reason": sent.reason}})
     else:
         say(f"Test copy: {sent.state}" + (f", {sent.reason}" if sent.reason else ""))
     if sent.state != "submitted":

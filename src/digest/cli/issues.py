@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from digest.sending import Sent
 
 Newsletter = Annotated[str, typer.Argument(help="A newsletter of config, e.g. weekly.")]
-IssueId = Annotated[int, typer.Argument(metavar="ISSUE", help="The issue's number.")]
+IssueId = Annotated[
+    int, typer.Argument(metavar="ISSUE", min=1, max=2**31 - 1, help="The issue's number.")
+]
 Repeat = Annotated[
     bool, typer.Option("--repeat", help="Also to readers who have had the posts already.")
 ]
@@ -158,12 +160,16 @@ def _write_preview(
     app: App, shown: Preview, out: Path, reader: str | None, date: datetime
 ) -> PreviewFiles:
     from digest.cli.previews import preview_files
+    from digest.errors import UsageError
 
     made = preview_files(app, shown, reader, date)
     picks = json.dumps(_picks_json(shown), ensure_ascii=False, indent=2) + "\n"
-    out.mkdir(parents=True, exist_ok=True)
-    for name, data in {**made.files, "picks.json": picks.encode()}.items():
-        (out / name).write_bytes(data)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, data in {**made.files, "picks.json": picks.encode()}.items():
+            (out / name).write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"--out: cannot write {error.filename}: {error.strerror}") from error
     return made
 
 
@@ -247,13 +253,25 @@ def send(
         if dry_run:
             _dry_send(app, request, as_json=as_json)
             return
-        parameters = {"newsletter": newsletter, "scope": str(request.scope), "repeat": repeat}
-        with recorded(app, "send", by, **parameters, rhythm=str(request.rhythm)) as run:
+        with recorded(app, "send", by, **_parameters(request)) as run:
             act = Act(who(by), app.clock(), "digest send")
             with progress("delivering") as step, stop_gently() as stopping:
                 sent = send_step(app, request, act, Watch(step, stopping))
             _record(run, sent)
         _end_with(app, sent, as_json=as_json)
+
+
+def _parameters(request: Request) -> dict[str, Any]:
+    """The request as a run keeps it."""
+    return {
+        "newsletter": request.newsletter,
+        "scope": str(request.scope),
+        "rhythm": str(request.rhythm),
+        "scheduled_at": request.scheduled_at.isoformat(),
+        "repeat": request.repeat,
+        "edition": request.edition,
+        "post": request.post_id,
+    }
 
 
 def _dry_send(app: App, request: Request, *, as_json: bool) -> None:
@@ -287,14 +305,15 @@ def deliver(
     from digest import sending
     from digest.model import Act
 
-    with opened(home) as app, recorded(app, "deliver", by, issue=issue) as run:
-        act = Act(who(by), app.clock(), "digest deliver")
-        if retry_failed:
-            count = sending.retry_failed(app, issue, act)
-            note(f"{count} failed deliveries are pending again.")
-        with progress("delivering") as step, stop_gently() as stopping:
-            sent = sending.send_issue(app, issue, act, sending.Watch(step, stopping))
-        _record(run, sent)
+    with opened(home) as app:
+        with recorded(app, "deliver", by, issue=issue) as run:
+            act = Act(who(by), app.clock(), "digest deliver")
+            if retry_failed:
+                count = sending.retry_failed(app, issue, act)
+                note(f"{count} failed deliveries are pending again.")
+            with progress("delivering") as step, stop_gently() as stopping:
+                sent = sending.send_issue(app, issue, act, sending.Watch(step, stopping))
+            _record(run, sent)
         _end_with(app, sent, as_json=as_json, account_only=True)
 
 
@@ -312,9 +331,11 @@ def _end_with(app: App, sent: Sent, *, as_json: bool, account_only: bool = False
         state = str(sent.issue.state)
         whole = {"issue": sent.issue.id, "state": state, "account": account, "note": sent.note}
         show(account if account_only else whole)
+        if not sent.in_order:
+            note(sent.note)
     else:
         _tell_sent(app, sent)
-    if not sent.complete or sent.account.uncertain or sent.account.failed:
+    if not sent.in_order:
         finish(PARTIAL)
 
 

@@ -165,10 +165,13 @@ def runs(
 
     Example: digest runs --most 5
     """
-    from digest.store.runs import list_runs
+    from digest.mail.worker import death_certificate
+    from digest.store.runs import end_killed, list_runs
 
     with opened(home) as app:
-        with app.store.read() as c:
+        now = app.clock()
+        with app.store.write() as c:
+            end_killed(c, death_certificate(app.var / "run", "", now), now)
             found = list_runs(c, most)
         if as_json:
             show([asdict(run) for run in found])

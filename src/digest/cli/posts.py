@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 def ingest(
     feed: Annotated[str | None, typer.Option("--feed", help="Only this feed.")] = None,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="Read every page again, to find edits deep in the archive."),
+    ] = False,
     by: By = None,
     home: Home = None,
     as_json: Json = False,
@@ -43,12 +47,18 @@ def ingest(
     from digest.feeds.refresh import refresh_feeds
     from digest.store.memberships import ensure_memberships
 
-    with opened(home) as app, recorded(app, "ingest", by, feed=feed) as run:
+    with opened(home) as app, recorded(app, "ingest", by, feed=feed, whole=whole) as run:
         fetcher = app.fetcher()
         try:
             with progress("reading feeds") as step:
                 report = refresh_feeds(
-                    app.store, app.config, fetcher, app.clock(), only=feed, progress=step
+                    app.store,
+                    app.config,
+                    fetcher,
+                    app.clock(),
+                    only=feed,
+                    whole=whole,
+                    progress=step,
                 )
         finally:
             fetcher.close()

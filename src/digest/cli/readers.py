@@ -83,11 +83,16 @@ def add(
             now=opened_app.clock(),
         )
         run.counts = {str(result.outcome): 1}
-        message = result.message
+        message, asked = result.message, True
         if result.outcome == "pending" and result.subscription_id is not None:
             notice = send_opt_in(opened_app, newsletter, result.subscription_id, address)
             message += f" (opt-in mail: {notice.reason or notice.state})"
+            asked = notice.state in {"submitted", "suppressed"}
+            run.outcome = "done" if asked else "partial"
+            run.reason = notice.reason
     _answer(str(result.outcome), message, good={"active", "pending", "unchanged"}, as_json=as_json)
+    if not asked:
+        finish(PARTIAL)
 
 
 def _answer(outcome: str, message: str, *, good: set[str], as_json: bool) -> None:

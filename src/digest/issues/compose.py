@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,7 +18,7 @@ from digest.issues.period import period_before, period_of
 from digest.issues.render import render, subject_for, subjects
 from digest.issues.shelf import read_shelf
 from digest.model import Check, Pick, PostView, Rhythm, Severity
-from digest.picks.candidates import pick_news, pick_whole
+from digest.picks.candidates import pick_news, pick_whole, window_start
 from digest.store import issues as issue_store
 
 if TYPE_CHECKING:
@@ -57,6 +56,7 @@ class Asked:
 
     request: Request
     period: str
+    one_period_ago: datetime
     #: What arrived before is archive.
     began: datetime
 
@@ -94,7 +94,8 @@ def compose(c: Connection, config: Config, templates: Path, request: Request) ->
     newsletter = newsletter_of(config, request.newsletter)
     zone = config.zone_of(newsletter)
     period = _period(request, zone)
-    asked = Asked(request, period, _began(c, zone, newsletter, request))
+    before = period_before(request.rhythm, request.scheduled_at, zone)
+    asked = Asked(request, period, before, _began(c, newsletter, request, before))
     shelf = read_shelf(c, config, request.scheduled_at)
     picks: tuple[Pick, ...]
     if request.post_id is not None:
@@ -102,7 +103,7 @@ def compose(c: Connection, config: Config, templates: Path, request: Request) ->
     elif request.scope.is_all:
         picks = _pick_news(c, newsletter, asked, shelf)
     else:
-        picks = _pick_whole(newsletter, request.scope, shelf)
+        picks = _pick_whole(c, newsletter, asked, shelf)
     content = _content(config, newsletter, asked, shelf, picks)
     rendered, fallback = render_issue(content, templates)
     return Draft(
@@ -175,7 +176,9 @@ def _pick_post(newsletter: Newsletter, post_id: int, shelf: Shelf) -> Pick:
     return Pick(post_id, is_in=True, position=1, reason="asked for by itself", code="in")
 
 
-def _began(c: Connection, zone: ZoneInfo, newsletter: Newsletter, request: Request) -> datetime:
+def _began(
+    c: Connection, newsletter: Newsletter, request: Request, one_period_ago: datetime
+) -> datetime:
     """When the newsletter began, as seen from the scheduled time.
 
     A first issue, and one rehearsed in the past, reaches back one period: never an archive.
@@ -183,7 +186,7 @@ def _began(c: Connection, zone: ZoneInfo, newsletter: Newsletter, request: Reque
     known = newsletter.begins or issue_store.began_at(c, request.newsletter)
     if known is not None and known <= request.scheduled_at:
         return known
-    return period_before(request.rhythm, request.scheduled_at, zone)
+    return one_period_ago
 
 
 def _pick_news(
@@ -193,8 +196,7 @@ def _pick_news(
     stream = (request.newsletter, str(request.scope), request.rhythm)
     history = issue_store.history(c, *stream, but=asked.period)
     decided = issue_store.decided_posts(c, *stream)
-    now = request.scheduled_at
-    oldest = now - timedelta(days=newsletter.window_days)
+    oldest = window_start(newsletter, request.scheduled_at, asked.one_period_ago)
     # A post that no issue ever decided on is a candidate however old it is: after a long
     # outage it must be left out in writing, not in silence.
     candidates = [
@@ -205,19 +207,36 @@ def _pick_news(
         or candidate.post.id in history.waiting
         or candidate.named_in(newsletter.pinned)
     ]
-    return pick_news(candidates, newsletter, history, began=asked.began, now=now)
+    return pick_news(candidates, newsletter, history, began=asked.began, oldest=oldest)
 
 
-def _pick_whole(newsletter: Newsletter, scope: Scope, shelf: Shelf) -> tuple[Pick, ...]:
+def _pick_whole(
+    c: Connection, newsletter: Newsletter, asked: Asked, shelf: Shelf
+) -> tuple[Pick, ...]:
     """All of a series in its order, or all of a theme in order of publication."""
-    members = [c for c in shelf.candidates() if str(scope) in c.groups]
+    scope = asked.request.scope
+    members = [member for member in shelf.candidates() if str(scope) in member.groups]
 
     def place(candidate: Candidate) -> tuple[int, datetime, int]:
         parts = shelf.parts.get(candidate.post.id, ())
         own = [part.part for part in parts if scope.kind == "series" and part.slug == scope.slug]
         return own[0] if own else 0, candidate.post.published, candidate.post.id
 
-    return pick_whole(sorted(members, key=place), newsletter, str(scope))
+    taken = {} if asked.request.repeat else _taken_in_period(c, asked)
+    return pick_whole(sorted(members, key=place), newsletter, str(scope), taken)
+
+
+def _taken_in_period(c: Connection, asked: Asked) -> dict[int, str]:
+    """What other editions of the same period took; earlier periods are for each reader to tell."""
+    request = asked.request
+    stream = (request.newsletter, str(request.scope), request.rhythm)
+    history = issue_store.history(c, *stream, but=asked.period)
+    base = asked.period.partition(".")[0]
+    return {
+        post_id: period
+        for post_id, period in history.taken.items()
+        if period.partition(".")[0].partition(",")[0] == base
+    }
 
 
 def _content(
@@ -282,6 +301,9 @@ def _nothing(picks: Sequence[Pick], posts: Collection[Post], began: datetime) ->
         return ""
     if len(picks) == 1 and picks[0].code == "excluded":
         return f"the post is {picks[0].reason}"
+    wait = [pick for pick in picks if pick.code == "taken" and ", which is " in pick.reason]
+    if wait:
+        return f"nothing else is new; {len(wait)} posts wait: {wait[0].reason}"
     thin = [pick for pick in picks if pick.code == "thin"]
     if thin:
         return f"{thin[0].reason} for the next issue"

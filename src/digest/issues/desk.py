@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from digest.errors import StateError
+from digest.errors import StateError, UsageError
 from digest.issues.compose import Request, compose, issue_hash, newsletter_of, render_issue
 from digest.issues.content import from_json, to_json
 from digest.issues.lifecycle import BEFORE_FREEZE
 from digest.issues.scope import parse_scope
 from digest.model import Act, IssueState, Pick
+from digest.picks.candidates import DROPPED
 from digest.store import deliveries as ledger
 from digest.store import issues as issue_store
 from digest.store.memberships import ensure_memberships
@@ -49,6 +50,12 @@ def draft_issue(store: Store, config: Config, templates: Path, request: Request,
             return _insert(c, draft, act)
         if known.state is IssueState.SKIPPED and not draft.nothing:
             return _redraft(c, known, draft, act)
+        if known.repeat != request.repeat and known.state is not IssueState.SKIPPED:
+            word = "repeats" if known.repeat else "does not repeat"
+            raise UsageError(
+                f"issue {known.id} of {period} is {known.state} and {word} what readers had;"
+                f" ask for another by --edition {request.edition + 1}"
+            )
         return known
 
 
@@ -81,7 +88,14 @@ def _insert(c: Connection, draft: Draft, act: Act) -> Issue:
 
 
 def _redraft(c: Connection, issue: Issue, draft: Draft, act: Act) -> Issue:
-    values = {**_drawn(draft), "approved_hash": None, "checked_at": None}
+    request = draft.asked.request
+    values = {
+        **_drawn(draft),
+        "approved_hash": None,
+        "checked_at": None,
+        "repeat": request.repeat,
+        "scheduled_at": request.scheduled_at,
+    }
     issue_store.move_issue(c, issue, IssueState.DRAFT, act, **values)
     issue_store.save_picks(c, issue.id, draft.picks)
     return issue_store.get_issue(c, issue.id)
@@ -176,9 +190,7 @@ def _without(
     items = tuple(replace(item, position=place) for place, item in enumerate(kept, 1))
     places = {item.post.post_id: item.position for item in items}
     changed = [
-        Pick(
-            pick.post_id, is_in=False, position=None, reason="dropped by an editor", code="dropped"
-        )
+        Pick(pick.post_id, is_in=False, position=None, reason="dropped by an editor", code=DROPPED)
         if pick.post_id in drop
         else replace(pick, position=places.get(pick.post_id))
         for pick in picks
@@ -222,18 +234,35 @@ def cancel(store: Store, issue_id: int, act: Act) -> Issue:
 
 
 def resume(store: Store, config: Config, templates: Path, issue_id: int, act: Act) -> Issue:
-    """Go on with a paused issue; make the draft of a held one anew from the posts as they are."""
+    """Go on with a paused issue; make the draft of a held one anew from the posts as they are.
+
+    What an editor did to the draft before the hold (introduction, subject, posts dropped)
+    is done to the new one.
+    """
     with store.write() as c:
         ensure_memberships(c, config)
     with store.write() as c:
-        issue = issue_store.get_issue(c, issue_id)
+        issue = issue_store.get_issue(c, issue_id, lock=True)
         if issue.state is not IssueState.HELD:
             issue_store.move_issue(c, issue, IssueState.SENDING, act)
             return issue_store.get_issue(c, issue_id)
         draft = compose(c, config, templates, _request_of(config, issue))
         if draft.nothing:
             raise StateError(f"issue {issue_id} has no posts left: {draft.nothing}; reject it")
-        return _redraft(c, issue, draft, act)
+        redone = _edited_again(issue, draft, issue_store.picks_of(c, issue_id), templates)
+        return _redraft(c, issue, redone, act)
+
+
+def _edited_again(issue: Issue, draft: Draft, before: Collection[Pick], templates: Path) -> Draft:
+    old = from_json(issue.content)
+    content = replace(draft.content, introduction=old.introduction, typed_subject=old.typed_subject)
+    there = {item.post.post_id for item in content.items}
+    drop = there & {pick.post_id for pick in before if pick.code == DROPPED}
+    content, picks = _without(issue, content, draft.picks, drop)
+    rendered, fallback = render_issue(content, templates)
+    return replace(
+        draft, content=content, picks=tuple(picks), rendered=rendered, fallback_subject=fallback
+    )
 
 
 def _request_of(config: Config, issue: Issue) -> Request:

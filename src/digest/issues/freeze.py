@@ -15,6 +15,7 @@ from digest.issues.scope import parse_scope
 from digest.model import Act, IssueState, Severity
 from digest.store import freezing
 from digest.store import issues as issue_store
+from digest.store.dialect import lock_freezing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,8 @@ def freeze_issue(store: Store, templates: Path, issue_id: int, act: Act) -> Issu
     Where today's templates no longer give what was approved, the issue is held (rule 4).
     """
     with store.write() as c:
-        issue = issue_store.get_issue(c, issue_id)
+        lock_freezing(c)
+        issue = issue_store.get_issue(c, issue_id, lock=True)
         if issue.state is not IssueState.APPROVED:
             return issue
         content = from_json(issue.content)

@@ -14,6 +14,7 @@ from digest.issues.compose import compose, render_variant
 from digest.issues.content import Rendered, from_json
 from digest.issues.freeze import wanted_items
 from digest.model import Interests, IssueState
+from digest.store import deliveries as ledger
 from digest.store import issues as issue_store
 from digest.store.freezing import (
     HAD_ALL,
@@ -79,6 +80,10 @@ def preview(c: Connection, config: Config, templates: Path, request: Request) ->
     return _of_issue(c, stored)
 
 
+def _as_frozen(variant: ledger.StoredVariant) -> Rendered:
+    return Rendered(variant.subject, "", variant.html, variant.text, ())
+
+
 def _of_draft(draft: Draft) -> Preview:
     lines = tuple(
         PickLine(draft.posts[pick.post_id].guid, draft.posts[pick.post_id].title, pick)
@@ -117,10 +122,13 @@ def _lines(c: Connection, picks: Sequence[Pick]) -> tuple[PickLine, ...]:
 
 
 def copy_for(c: Connection, shown: Preview, templates: Path, key: str) -> Copy:
-    """What the reader with this address key would get.
+    """What the reader with this address key would get; of a frozen issue, what they do get.
 
     Raises UsageError, saying why, where that is nothing.
     """
+    frozen = ledger.variant_of(c, shown.issue_id, key) if shown.issue_id else None
+    if frozen is not None:
+        return Copy(frozen.address, frozen.subscription_id, _as_frozen(frozen.variant))
     reader = reader_of(c, key, shown.content.newsletter)
     if reader is None or reader.state != "active":
         raise UsageError(f"that address has no active subscription to {shown.content.newsletter}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from digest.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from digest.config import Config, Series, Theme
 
 
@@ -26,10 +28,17 @@ class Scope:
         return self.kind == "all"
 
     def declared(self, config: Config) -> Series | Theme | None:
-        """The series or theme in scope, or None for "all"."""
-        if self.kind == "series":
-            return config.series[self.slug]
-        return config.themes[self.slug] if self.kind == "theme" else None
+        """The series or theme in scope, or None for "all".
+
+        Raises UsageError where config does not know it any more.
+        """
+        if self.is_all:
+            return None
+        known: Mapping[str, Series | Theme]
+        known = config.series if self.kind == "series" else config.themes
+        if self.slug not in known:
+            raise UsageError(f"the {self.kind} {self.slug!r} stands in config no more")
+        return known[self.slug]
 
 
 ALL = Scope("all")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from digest.errors import Unavailable
+from digest.errors import Throttled, Unavailable, Uncertain
 from digest.mail.decisions import decide
 from digest.mail.policy import MessageError
 from digest.model import DeliveryState, Receipt
@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 
 #: How many deliveries one claim leases.
 BATCH = 50
-#: So many deliveries in a row for which the mailer was not there end the shift: the rest would
-#: only use up their attempts.
+#: So many deliveries in a row for which the mailer was not there, or gave no answer, end the
+#: shift: the rest would only use up their attempts, or be in doubt as well.
 UNREACHABLE = 3
 #: Longer than a batch takes at a mailer's slowest; counts only for workers on other machines.
 LEASE = timedelta(hours=2)
@@ -55,6 +55,8 @@ class Shift:
 
     store: Store
     mailer: Mailer
+    #: Names the mailer and its place; see `store.deliveries.Submission`.
+    mailer_key: str
     letters: Letters
     worker: str
     #: Judges another worker by its name and the end of its lease.
@@ -110,19 +112,19 @@ def take_back(shift: Shift, issue_id: int) -> None:
     if doubts:
         log.warning("issue %s: %s deliveries are uncertain after a crash", issue_id, doubts)
     if shift.mailer.can_find:
-        settle_by_look_up(shift.store, shift.mailer, issue_id, shift.clock)
+        _settle_by_look_up(shift, issue_id)
 
 
-def settle_by_look_up(store: Store, mailer: Mailer, issue_id: int, clock: Clock) -> int:
-    """Decide uncertain deliveries of which the mailer can prove what became; returns how many."""
-    with store.read() as c:
-        doubtful = ledger.uncertain_ids(c, issue_id)
+def _settle_by_look_up(shift: Shift, issue_id: int) -> None:
+    """Decide the uncertain deliveries that were said to this very mailer: it can prove them."""
+    with shift.store.read() as c:
+        doubtful = ledger.uncertain_ids(c, issue_id, mailer=shift.mailer_key)
     for delivery_id, message_id in doubtful:
-        receipt = mailer.find(message_id)
+        receipt = shift.mailer.find(message_id)
         after = DeliveryState.SUBMITTED if receipt else DeliveryState.PENDING
-        with store.write() as c:
-            ledger.settle(c, delivery_id, after, how=f"looked up in {mailer.name}", now=clock())
-    return len(doubtful)
+        how = f"looked up in {shift.mailer_key}"
+        with shift.store.write() as c:
+            ledger.settle(c, delivery_id, after, how=how, now=shift.clock())
 
 
 def _claim(shift: Shift, issue_id: int) -> list[Claimed]:
@@ -141,15 +143,9 @@ def _deliver_one(shift: Shift, claimed: Claimed, variant: StoredVariant) -> _Ste
         log.error("delivery %s: failed, its message cannot be made", claimed.id)  # noqa: TRY400
         return _Step()
     now = shift.clock()
+    submission = ledger.Submission(envelope.message_id, shift.mailer_key, now, now + LEASE)
     with shift.store.write() as c:
-        begun = ledger.begin(
-            c,
-            claimed,
-            shift.worker,
-            message_id=envelope.message_id,
-            now=now,
-            until=now + LEASE,
-        )
+        begun = ledger.begin(c, claimed, shift.worker, submission)
     if begun != "go":
         log.info("delivery %s: not submitted, %s", claimed.id, begun)
         return _Step(stopped=begun == "stopped")
@@ -166,5 +162,19 @@ def _write_down(shift: Shift, claimed: Claimed, outcome: Outcome) -> _Step:
     log.info("delivery %s: %s %s", claimed.id, decision.state, decision.code)
     return _Step(
         fault=decision.reason or "mailer stopped" if decision.stop_mailer else "",
-        unreachable=outcome.reason if isinstance(outcome, Unavailable) else "",
+        unreachable=_not_there(outcome),
     )
+
+
+def _not_there(outcome: Outcome) -> str:
+    """Why the mailer itself, not this message, seems to be at fault; or empty.
+
+    421 closes the whole connection (RFC 5321, 3.8).
+    """
+    match outcome:
+        case Unavailable(reason=reason) | Uncertain(reason=reason):
+            return reason
+        case Throttled(reason=reason, code=code) if code.startswith("421"):
+            return reason
+        case _:
+            return ""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: Picks that were out for these reasons wait for the next issue, however old they get.
 CARRYING = ("cap", "series-cap", "thin")
 
+#: The code of a pick that an editor took out of a draft.
+DROPPED = "dropped"
+
 #: A variant's set of picks is one 64-bit mask.
 MOST_PICKS = 60
 
@@ -36,6 +39,8 @@ class History:
     taken: Mapping[int, str] = field(default_factory=dict)
     #: Post id -> period of the issue that left it out for one of `CARRYING`.
     waiting: Mapping[int, str] = field(default_factory=dict)
+    #: Post id -> period of the issue that an editor dropped it from.
+    dropped: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +64,13 @@ def pick_news(
     history: History,
     *,
     began: datetime,
-    now: datetime,
+    oldest: datetime,
 ) -> tuple[Pick, ...]:
-    """The picks of a regular issue: what is new, within cap and window."""
-    verdicts = {c.post.id: _verdict(c, newsletter, history, began, now) for c in candidates}
+    """The picks of a regular issue: what is new, within cap and window.
+
+    What arrived before `began` is archive, before `oldest` outside the window.
+    """
+    verdicts = {c.post.id: _verdict(c, newsletter, history, began, oldest) for c in candidates}
     eligible = [c for c in candidates if verdicts[c.post.id][0] == "in"]
     outs = {
         post_id: _out(post_id, code, reason)
@@ -83,17 +91,30 @@ def pick_news(
     return (*ins, *(rest[c.post.id] for c in candidates if c.post.id in rest))
 
 
+def window_start(newsletter: Newsletter, now: datetime, one_period_ago: datetime) -> datetime:
+    """Since when posts are candidates: the window, and never less than one period."""
+    return min(now - timedelta(days=newsletter.window_days), one_period_ago)
+
+
 def pick_whole(
-    ordered: Sequence[Candidate], newsletter: Newsletter, group: str
+    ordered: Sequence[Candidate], newsletter: Newsletter, group: str, taken: Mapping[int, str]
 ) -> tuple[Pick, ...]:
-    """The picks of an editor's digest of one series or theme: all of it, in the order given."""
+    """The picks of an editor's digest of one series or theme: all of it, in the order given.
+
+    `taken` are posts of earlier editions of the same period, by the edition's name.
+    """
     picks: list[Pick] = []
     for candidate in ordered:
         post_id, position = candidate.post.id, sum(pick.is_in for pick in picks) + 1
         if candidate.named_in(newsletter.excluded):
             picks.append(_out(post_id, "excluded", "excluded in the newsletter's config"))
+        elif candidate.post.gone_at:
+            picks.append(_out(post_id, "gone", _gone(candidate)))
+        elif post_id in taken:
+            picks.append(_out(post_id, "taken", f"already in issue {taken[post_id]}"))
         elif position > MOST_PICKS:
-            picks.append(_out(post_id, "cap", f"more than {MOST_PICKS} posts in one issue"))
+            reason = f"more than {MOST_PICKS} posts in one issue; --edition 2 takes the rest"
+            picks.append(_out(post_id, "cap", reason))
         else:
             reason = f"in {group}: {candidate.groups[group]}"
             picks.append(Pick(post_id, is_in=True, position=position, reason=reason, code="in"))
@@ -104,17 +125,28 @@ def _out(post_id: int, code: str, reason: str) -> Pick:
     return Pick(post_id, is_in=False, position=None, reason=reason, code=code)
 
 
-def _verdict(
-    candidate: Candidate, newsletter: Newsletter, history: History, began: datetime, now: datetime
+def _gone(candidate: Candidate) -> str:
+    return f"withdrawn: its page was gone on {candidate.post.gone_at:%Y-%m-%d}"
+
+
+def _verdict(  # noqa: PLR0911  one return per reason is the clearest table there is
+    candidate: Candidate,
+    newsletter: Newsletter,
+    history: History,
+    began: datetime,
+    oldest: datetime,
 ) -> tuple[str, str]:
     """("in", why) or (code, why not), before any cap."""
     post = candidate.post
     wanted = newsletter.picks_from.groups
-    oldest = now - timedelta(days=newsletter.window_days)
     if candidate.named_in(newsletter.excluded):
         return "excluded", "excluded in the newsletter's config"
+    if post.gone_at:
+        return "gone", _gone(candidate)
     if post.id in history.taken:
         return "taken", f"already in issue {history.taken[post.id]}"
+    if post.id in history.dropped:
+        return DROPPED, f"dropped from issue {history.dropped[post.id]} by an editor"
     if wanted and not wanted & candidate.groups.keys():
         return "unwanted", "not in a series or theme that the newsletter picks from"
     if candidate.named_in(newsletter.pinned):
@@ -124,7 +156,7 @@ def _verdict(
     if post.arrived < began:
         return "archive", f"arrived before the newsletter began on {began:%Y-%m-%d}"
     if post.arrived < oldest:
-        return "window", f"arrived before the window of {newsletter.window_days} days"
+        return "window", f"arrived before the window began on {oldest:%Y-%m-%d}"
     return "in", _why_new(candidate)
 
 

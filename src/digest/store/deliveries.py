@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Connection
 
     from digest.mail.decisions import Decision
@@ -112,6 +113,35 @@ def load_variants(c: Connection, issue_id: int) -> dict[int, StoredVariant]:
     return {row.id: StoredVariant(*row) for row in c.execute(query)}
 
 
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What one recipient of a frozen issue gets or got."""
+
+    address: str
+    subscription_id: int
+    variant: StoredVariant
+
+
+def variant_of(c: Connection, issue_id: int, address_key: str) -> Frozen | None:
+    """The variant that a recipient of a frozen issue gets or got; None where not a recipient."""
+    v, d = variants.c, deliveries.c
+    query = (
+        select(d.address, d.subscription_id, v.id, v.subject, v.html, v.text)
+        .join(variants, v.id == d.variant_id)
+        .where(d.issue_id == issue_id, d.address_key == address_key)
+    )
+    row = c.execute(query).one_or_none()
+    return Frozen(row[0], row[1], StoredVariant(*row[2:])) if row else None
+
+
+def has_left(c: Connection, issue_id: int) -> bool:
+    """Whether any mail of the issue left, or may have."""
+    d = deliveries.c
+    gone = d.state.in_([S.SUBMITTING, S.SUBMITTED, S.UNCERTAIN])
+    query = select(d.id).where(d.issue_id == issue_id, gone).limit(1)
+    return c.execute(query).first() is not None
+
+
 def next_due(c: Connection, issue_id: int) -> datetime | None:
     """The earliest time at which a waiting delivery may be tried again."""
     query = select(func.min(deliveries.c.not_before)).where(
@@ -172,45 +202,58 @@ def release(c: Connection, worker: str, now: datetime) -> None:
     )
 
 
-def begin(
-    c: Connection, claimed: Claimed, worker: str, *, message_id: str, now: datetime, until: datetime
-) -> str:
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What is written before the first byte leaves."""
+
+    message_id: str
+    #: Which mailer, and where: only the same one may look it up later.
+    mailer: str
+    now: datetime
+    until: datetime
+
+
+def begin(c: Connection, claimed: Claimed, worker: str, submission: Submission) -> str:
     """Write `submitting`, or say why not; the caller commits before the first byte leaves.
 
     Suppression, consent and the issue's state are checked in this same transaction (rule 6).
     Returns "go", "suppressed", "unsubscribed", "stopped" (the issue) or "lost" (the lease).
     """
-    state = c.scalar(
-        select(issues.c.state).where(issues.c.id == claimed.issue_id).with_for_update(read=True)
-    )
-    if state != IssueState.SENDING:
+    if _issue_state(c, claimed.issue_id) != IssueState.SENDING:
         return "stopped"
-    mine = (
-        deliveries.c.id == claimed.id,
-        deliveries.c.worker == worker,
-        deliveries.c.state == S.CLAIMED,
-    )
-    barred = _barred(c, claimed)
+    barred = _bar(c, claimed, worker, submission.now)
     if barred:
-        state = S.SUPPRESSED if barred == "suppressed" else S.CANCELLED
-        changed = c.execute(
-            update(deliveries).where(*mine).values(state=state, reason=barred, state_at=now)
-        )
-        if changed.rowcount == 1:
-            _release_posts(c, claimed.issue_id, [claimed.subscriber_id])
         return barred
     changed = c.execute(
         update(deliveries)
-        .where(*mine)
+        .where(*_held(claimed, worker))
         .values(
             state=S.SUBMITTING,
-            message_id=message_id,
+            message_id=submission.message_id,
+            mailer=submission.mailer,
             attempts=deliveries.c.attempts + 1,
-            lease_until=until,
-            state_at=now,
+            lease_until=submission.until,
+            state_at=submission.now,
         )
     )
     return "go" if changed.rowcount == 1 else "lost"
+
+
+def _held(claimed: Claimed, worker: str) -> tuple[ColumnElement[bool], ...]:
+    d = deliveries.c
+    return d.id == claimed.id, d.worker == worker, d.state == S.CLAIMED
+
+
+def _bar(c: Connection, claimed: Claimed, worker: str, now: datetime) -> str:
+    """End a claimed delivery whose reader must not get it; "" where they may."""
+    barred = _barred(c, claimed)
+    if barred:
+        state = S.SUPPRESSED if barred == "suppressed" else S.CANCELLED
+        values = {"state": state, "reason": barred, "state_at": now}
+        changed = c.execute(update(deliveries).where(*_held(claimed, worker)).values(**values))
+        if changed.rowcount == 1:
+            _release_posts(c, claimed.issue_id, [claimed.subscriber_id])
+    return barred
 
 
 def _barred(c: Connection, claimed: Claimed) -> str:
@@ -228,14 +271,15 @@ def _barred(c: Connection, claimed: Claimed) -> str:
 
 
 def fail(c: Connection, claimed: Claimed, worker: str, reason: str, now: datetime) -> None:
-    """Give up a claimed delivery whose message cannot be made; an editor may retry it."""
+    """Give up a claimed delivery whose message cannot be made; an editor may retry it.
+
+    Of a reader who must not get it anyway, it ends as theirs do.
+    """
+    if _bar(c, claimed, worker, now):
+        return
     c.execute(
         update(deliveries)
-        .where(
-            deliveries.c.id == claimed.id,
-            deliveries.c.worker == worker,
-            deliveries.c.state == S.CLAIMED,
-        )
+        .where(*_held(claimed, worker))
         .values(state=S.FAILED, reason=reason, worker=None, lease_until=None, state_at=now)
     )
 
@@ -254,9 +298,13 @@ def finish(
 ) -> bool:
     """Write what follows from an answer; False where the row was no longer this worker's.
 
-    An answer that comes after the worker was given up for dead still counts.
+    An answer that comes after the worker was given up for dead still counts. What would be
+    tried again is cancelled where the issue was.
     """
-    again = decision.state is S.PENDING
+    state = decision.state
+    if state is S.PENDING and _issue_state(c, claimed.issue_id) == IssueState.CANCELLED:
+        state = S.CANCELLED
+    again = state is S.PENDING
     changed = c.execute(
         update(deliveries)
         .where(
@@ -265,9 +313,9 @@ def finish(
             deliveries.c.state.in_([S.SUBMITTING, S.UNCERTAIN]),
         )
         .values(
-            state=decision.state,
+            state=state,
             attempts=decision.attempts,
-            not_before=decision.not_before,
+            not_before=decision.not_before if again else None,
             remote_id=remote_id,
             code=decision.code or None,
             reason=decision.reason or None,
@@ -284,9 +332,17 @@ def finish(
     if decision.suppress:
         found = Suppression(reason=decision.suppress, origin="bounce", at=now)
         suppress(c, claimed.address_key, found)
-    if decision.state in RELEASING:
+    if state in RELEASING:
         _release_posts(c, claimed.issue_id, [claimed.subscriber_id])
     return True
+
+
+def _issue_state(c: Connection, issue_id: int) -> str | None:
+    """The issue's state, kept from changing until the transaction ends."""
+    state: str | None = c.scalar(
+        select(issues.c.state).where(issues.c.id == issue_id).with_for_update(read=True)
+    )
+    return state
 
 
 def _release_posts(c: Connection, issue_id: int, subscribers: Iterable[int]) -> None:
@@ -360,15 +416,20 @@ def recover(
     return uncertain
 
 
-def uncertain_ids(c: Connection, issue_id: int, *, decided: bool = False) -> list[tuple[int, str]]:
+def uncertain_ids(
+    c: Connection, issue_id: int, *, decided: bool = False, mailer: str | None = None
+) -> list[tuple[int, str]]:
     """Delivery id and Message-ID of what may have been accepted.
 
-    `decided` includes those that an editor left uncertain for good.
+    `decided` includes those that an editor left uncertain for good; `mailer` asks for those
+    that were said to this one alone.
     """
     d = deliveries.c
     query = select(d.id, d.message_id).where(d.issue_id == issue_id, d.state == S.UNCERTAIN)
     if not decided:
         query = query.where(d.settled.is_(None))
+    if mailer is not None:
+        query = query.where(d.mailer == mailer)
     return [(row.id, row.message_id) for row in c.execute(query.order_by(d.id))]
 
 

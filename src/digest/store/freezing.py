@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from digest.model import DeliveryState, Interests
-from digest.store.dialect import insert_ignore, lock_freezing
+from digest.store.dialect import insert_ignore
 from digest.store.tables import (
     Id,
     deliveries,
@@ -69,10 +69,9 @@ def draw_recipients(
 ) -> None:
     """Reserve each reader's posts and enqueue the deliveries, without their variants yet.
 
-    `wants` gives (post id, bit) for every pick that interests ask for. Readers left with
-    nothing become exclusions with a reason.
+    The caller holds `lock_freezing`. `wants` gives (post id, bit) for every pick that
+    interests ask for. Readers left with nothing become exclusions with a reason.
     """
-    lock_freezing(c)
     _wants.create(c)
     _note_wants(c, issue, wants)
     _reserve(c, issue)
@@ -82,7 +81,7 @@ def draw_recipients(
 
 def masks(c: Connection, issue: Issue, bits: Mapping[int, int]) -> list[int]:
     """The different sets of picks that readers were left with."""
-    query = select(_masks(issue.id, bits).subquery().c.mask).distinct()
+    query = select(_masks(issue, bits).subquery().c.mask).distinct()
     return sorted(c.scalars(query))
 
 
@@ -105,7 +104,7 @@ def enqueue(
                 preflight=[],
             )
         )
-    won = _masks(issue.id, bits).subquery()
+    won = _masks(issue, bits).subquery()
     chosen = (
         select(
             literal(issue.id),
@@ -182,11 +181,11 @@ def reader_of(c: Connection, address_key: str, newsletter: str) -> Reader | None
     return Reader(*row) if row else None
 
 
-def _masks(issue_id: int, bits: Mapping[int, int]) -> Select[tuple[int, int]]:
+def _masks(issue: Issue, bits: Mapping[int, int]) -> Select[tuple[int, int]]:
     bit = case(dict(bits), value=reservations.c.post_id)
     return (
         select(reservations.c.subscriber_id, cast(func.sum(bit), BigInteger).label("mask"))
-        .where(reservations.c.issue_id == issue_id)
+        .where(reservations.c.issue_id == issue.id, reservations.c.repeat == _repeat(issue))
         .group_by(reservations.c.subscriber_id)
     )
 
@@ -220,8 +219,20 @@ def _note_wants(
 
 
 def _reserve(c: Connection, issue: Issue) -> None:
-    """Rule 3: whoever has the post already keeps it; the row here just does not come to be."""
-    repeat = issue.id if issue.repeat else 0
+    """Rule 3: whoever has the post already keeps it; the row here just does not come to be.
+
+    What an issue repeats on purpose is reserved for ordinary issues too, or the next of
+    those would bring it once more.
+    """
+    for repeat in {0, _repeat(issue)}:
+        _reserve_as(c, issue, repeat)
+
+
+def _repeat(issue: Issue) -> int:
+    return issue.id if issue.repeat else 0
+
+
+def _reserve_as(c: Connection, issue: Issue, repeat: int) -> None:
     winners = (
         select(subscribers.c.id, _wants.c.post_id, literal(repeat), literal(issue.id))
         .select_from(subscriptions)
@@ -236,7 +247,9 @@ def _reserve(c: Connection, issue: Issue) -> None:
 
 
 def _exclude(c: Connection, issue: Issue) -> None:
-    won = select(reservations.c.subscriber_id).where(reservations.c.issue_id == issue.id)
+    won = select(reservations.c.subscriber_id).where(
+        reservations.c.issue_id == issue.id, reservations.c.repeat == _repeat(issue)
+    )
     wanted = select(_wants.c.interests)
     reason = case(
         (suppressions.c.address_key.is_not(None), SUPPRESSED),

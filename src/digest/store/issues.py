@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, insert, select, update
 
 from digest.errors import StateError, UsageError
-from digest.issues.lifecycle import TAKING, check_transition
+from digest.issues.lifecycle import BEFORE_FREEZE, TAKING, check_transition
 from digest.model import Act, Check, IssueState, Pick, Rhythm, Severity
-from digest.picks.candidates import CARRYING, History
+from digest.picks.candidates import CARRYING, DROPPED, History
 from digest.store.dialect import insert_ignore
 from digest.store.tables import issue_transitions, issues, newsletters, picks
 
@@ -91,9 +91,13 @@ def _issue(row: Row[Any]) -> Issue:
     return Issue(**values)
 
 
-def get_issue(c: Connection, issue_id: int) -> Issue:
-    """The issue; raises UsageError where there is none of that number."""
-    row = c.execute(select(issues).where(issues.c.id == issue_id)).one_or_none()
+def get_issue(c: Connection, issue_id: int, *, lock: bool = False) -> Issue:
+    """The issue; raises UsageError where there is none of that number.
+
+    `lock` keeps others from changing it until the transaction ends.
+    """
+    query = select(issues).where(issues.c.id == issue_id)
+    row = c.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise UsageError(f"there is no issue {issue_id}; `digest issues` lists them")
     return _issue(row)
@@ -160,12 +164,18 @@ def history(c: Connection, newsletter: str, scope: str, rhythm: Rhythm, *, but: 
     )
     taken: dict[int, str] = {}
     waiting: dict[int, str] = {}
+    dropped: dict[int, str] = {}
     for post_id, is_in, code, state, period in c.execute(query):
         if is_in and state in TAKING:
-            taken[post_id] = period
+            unsent = state in BEFORE_FREEZE
+            taken[post_id] = f"{period}, which is {state}" if unsent else period
+        elif code == DROPPED and state in TAKING:
+            dropped[post_id] = period
         elif code in CARRYING or is_in:
             waiting[post_id] = period
-    return History(taken, {post: at for post, at in waiting.items() if post not in taken})
+    settled = taken.keys() | dropped.keys()
+    left = {post_id: at for post_id, at in waiting.items() if post_id not in settled}
+    return History(taken, left, dropped)
 
 
 def decided_posts(c: Connection, newsletter: str, scope: str, rhythm: Rhythm) -> set[int]:
@@ -195,8 +205,10 @@ def began_at(c: Connection, newsletter: str) -> datetime | None:
 
 
 def record_beginning(c: Connection, newsletter: str, at: datetime) -> None:
-    """Remember when a newsletter began; the first word stands."""
+    """Remember when a newsletter began; of several words the earliest stands."""
     c.execute(insert_ignore(c, newsletters).values(slug=newsletter, began_at=at))
+    later = (newsletters.c.slug == newsletter, newsletters.c.began_at > at)
+    c.execute(update(newsletters).where(*later).values(began_at=at))
 
 
 def insert_issue(c: Connection, values: dict[str, Any], act: Act) -> int | None:

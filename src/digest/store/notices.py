@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from digest.model import DeliveryState
 from digest.store.dialect import insert_ignore
+from digest.store.readers import Suppression, suppress
 from digest.store.tables import notices, suppressions
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ def finish_notice(
     """Write what became of it. Nobody retries a notice: what may come later has failed now."""
     again = decision.state is DeliveryState.PENDING
     state = DeliveryState.FAILED if again else decision.state
+    if decision.suppress:
+        key = select(notices.c.address_key).where(notices.c.id == notice_id)
+        found = Suppression(reason=decision.suppress, origin="bounce", at=now)
+        suppress(c, c.execute(key).scalar_one(), found)
     c.execute(
         update(notices)
         .where(notices.c.id == notice_id)
@@ -75,3 +80,12 @@ def finish_notice(
             state_at=now,
         )
     )
+
+
+def failed_notices(c: Connection, subscription_id: int) -> int:
+    """How many notices to a subscription certainly did not leave."""
+    query = select(func.count()).where(
+        notices.c.subscription_id == subscription_id,
+        notices.c.state.in_([DeliveryState.FAILED, DeliveryState.REFUSED]),
+    )
+    return int(c.scalar(query) or 0)

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, update
 from digest.store.tables import runs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from sqlalchemy.engine import Connection
@@ -42,16 +42,26 @@ class Ending:
     issue_id: int | None = None
 
 
-def begin_run(
-    c: Connection, what: str, parameters: Mapping[str, Any], actor: str, now: datetime
-) -> int:
-    """Note that something runs; `parameters` are ids, slugs and switches, never an address."""
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What is known as a run begins; `parameters` are ids, slugs, switches, never an address."""
+
+    what: str
+    parameters: Mapping[str, Any]
+    actor: str
+    #: By whose lock the run is known to be alive.
+    worker: str
+
+
+def begin_run(c: Connection, begun: Beginning, now: datetime) -> int:
+    """Note that something runs, and return its number."""
     run_id: int = c.execute(
         insert(runs)
         .values(
-            what=what,
-            parameters=dict(parameters),
-            actor=actor,
+            what=begun.what,
+            parameters=dict(begun.parameters),
+            actor=begun.actor,
+            worker=begun.worker,
             started_at=now,
             outcome="running",
             counts={},
@@ -59,6 +69,16 @@ def begin_run(
         .returning(runs.c.id)
     ).scalar_one()
     return run_id
+
+
+def end_killed(c: Connection, is_dead: Callable[[str, datetime], bool], now: datetime) -> None:
+    """End the runs that were killed: what still says "running" and is not."""
+    alive = select(runs.c.id, runs.c.worker, runs.c.started_at).where(
+        runs.c.outcome == "running", runs.c.worker.is_not(None)
+    )
+    for run_id, worker, started_at in c.execute(alive).all():
+        if is_dead(worker, started_at):
+            end_run(c, run_id, Ending("failed", {}, "killed before it ended"), now)
 
 
 def end_run(c: Connection, run_id: int, ending: Ending, now: datetime) -> None:

@@ -367,6 +367,8 @@ deliveries = Table(
     Column("not_before", Utc),
     Column("worker", Text),
     Column("lease_until", Utc),
+    # What it was said to; only that one may look it up.
+    Column("mailer", Text),
     # Follows from issue, subscriber and secret; stored with the first `submitting`.
     Column("message_id", Text, unique=True),
     Column("remote_id", Text),
@@ -493,6 +495,8 @@ runs = Table(
     # Why nothing was sent, or what went wrong.
     Column("reason", Text),
     _ref("issue_id", "issues.id", nullable=True),
+    # By whose lock a run that was killed is told from one that is running.
+    Column("worker", Text),
     Column("prefect_run_id", String),
     _one_of("outcome", ("running", "done", "nothing", "partial", "failed"), "outcome"),
     Index(None, "started_at"),

@@ -1,0 +1,65 @@
+"""What is looked at again before the first delivery of an issue (rule 4).
+
+The posts are fetched once more, and one message is built on trial: a fault that
+would hit every delivery stops the issue before the first.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from digest.feeds.recheck import recheck_posts
+from digest.issues.compose import newsletter_of
+from digest.issues.content import from_json
+from digest.mail.letters import Letters
+from digest.mail.policy import MessageError
+from digest.store.deliveries import Claimed, StoredVariant
+from digest.store.posts import mark_gone
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from digest.bootstrap import App
+    from digest.feeds.recheck import Recheck
+    from digest.store.issues import Issue
+
+log = logging.getLogger(__name__)
+
+
+def faults(app: App, issue: Issue) -> list[str]:
+    """Why the issue must not go out, one sentence each; empty where it may."""
+    return _trial(app, issue) or _posts(app, issue)
+
+
+def _trial(app: App, issue: Issue) -> list[str]:
+    newsletter = newsletter_of(app.config, issue.newsletter)
+    letters = Letters(app.config.site, newsletter, issue, app.secret, app.clock)
+    nobody = Claimed(0, issue.id, 0, 0, 0, newsletter.from_address, "", 0)
+    try:
+        letters.make(nobody, StoredVariant(0, issue.subject, issue.html, issue.text))
+    except MessageError as error:
+        return [f"no message can be made: {error}"]
+    return []
+
+
+def _posts(app: App, issue: Issue) -> list[str]:
+    posts = [item.post for item in from_json(issue.content).items]
+    fetcher = app.fetcher()
+    try:
+        checks = recheck_posts(fetcher, app.config, posts)
+    finally:
+        fetcher.close()
+    _remember_gone(app, checks)
+    for check in checks:
+        if check.verdict == "unreachable":
+            log.warning("issue %s: %s", issue.id, check.message)
+    return [check.message for check in checks if check.verdict in {"gone", "changed"}]
+
+
+def _remember_gone(app: App, checks: Sequence[Recheck]) -> None:
+    """No later issue picks them, until a feed states them again."""
+    gone = [check.post_id for check in checks if check.verdict == "gone"]
+    if gone:
+        with app.store.write() as c:
+            mark_gone(c, gone, app.clock())
