@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
 ROOT = Path(__file__).parents[2]
-SUBSCRIBERS = Path(str(files("digest.sample") / "subscribers.csv"))
 
 
 @dataclass
@@ -120,8 +119,14 @@ def desk(tmp_path: Path, blog: Blog, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 
 @pytest.fixture
-def stocked(desk: Desk) -> Desk:
+def readers_csv() -> str:
+    """The sample blog's readers."""
+    return str(files("digest.sample") / "subscribers.csv")
+
+
+@pytest.fixture
+def stocked(desk: Desk, readers_csv: str) -> Desk:
     """The blog was read and its readers imported."""
     desk.run("ingest")
-    desk.run("readers", "import", str(SUBSCRIBERS))
+    desk.run("readers", "import", readers_csv)
     return desk

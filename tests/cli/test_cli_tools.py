@@ -66,6 +66,10 @@ def test_ingest_tells_what_it_read_and_proves_that_nothing_was_lost(desk, blog):
     blog.turn(days=1, hours=1)
     (edited,) = desk.json("ingest")["feeds"]
     assert (edited["new"], edited["changed"]) == (0, 1)
+    (deep,) = desk.json("ingest", "--whole")["feeds"]
+    assert (deep["new"], deep["changed"]) == (0, 1)
+    assert "no gap: read to the end, 37 posts" in deep["proof"]
+    assert desk.json("runs")[0]["parameters"] == {"feed": None, "whole": True}
 
 
 def test_a_feed_that_is_not_there_is_told_and_on_record(desk, blog):
