@@ -8,8 +8,11 @@ from time import monotonic
 
 import pytest
 
+from digest.config import Series
 from digest.feeds.identity import Key, identity_keys
 from digest.model import CleanPost, Image
+from digest.picks.series import parts_of
+from digest.store.memberships import ensure_memberships, load_memberships
 from digest.store.posts import (
     add_identities,
     content_hash,
@@ -141,6 +144,23 @@ def test_a_post_found_gone_is_so_until_a_later_reading_shows_it(add, store):
         mark_shown(c, [two.id, three.id], day[3])
     with store.read() as c:
         assert load_posts(c) == [one, two, three]
+
+
+def test_a_post_that_is_gone_stays_a_part_of_its_series(add, store, make_config):
+    add(1, 2, 3)
+    rule = {"title": "Notes", "hashtag": "notes", "match": {"categories": ["Notes"]}}
+    config = make_config().model_copy(update={"series": {"notes": Series.model_validate(rule)}})
+
+    def parts():
+        with store.write() as c:
+            ensure_memberships(c, config)
+            return parts_of(load_posts(c), load_memberships(c, config), config)
+
+    before = parts()
+    with store.write() as c:
+        mark_gone(c, list(before), START)
+    assert parts() == before
+    assert [[part.part for part in of_post] for of_post in before.values()] == [[1], [2], [3]]
 
 
 def test_many_posts_are_gone_and_back_at_once(add, store):

@@ -56,7 +56,7 @@ def every_post(store):
 def test_the_first_reading_goes_back_to_the_end_and_is_archive(read, store):
     report = read()
     assert (report.status, report.new, report.changed, report.error) == ("new", 34, 0, None)
-    assert report.proof == "first reading: paged to the end, 34 posts"
+    assert report.proof == "first reading: read to the end, 34 posts"
     assert report.problems == ()
     found = every_post(store)
     assert len(found) == 34
@@ -116,7 +116,7 @@ def test_a_first_reading_that_breaks_off_is_archive_when_made_good(read, blog, s
     assert (read().status, count(store)) == ("failed", 20)
     blog.failing = set()
     report = read(LATER)
-    assert (report.new, report.proof) == (14, "first reading: paged to the end, 34 posts")
+    assert (report.new, report.proof) == (14, "first reading: read to the end, 34 posts")
     assert all(post.arrived == post.published for post in every_post(store))
 
 
@@ -166,7 +166,7 @@ def _halved(reply):
 def test_a_server_that_repeats_its_last_page_for_ever(read, blog):
     blog.repeats_last = True
     report = read()
-    assert report.proof == "first reading: paged to the end, 34 posts"
+    assert report.proof == "first reading: read to the end, 34 posts"
     assert len(blog.web.asked) == 5
 
 
@@ -359,6 +359,8 @@ def test_410_pauses_the_feed_until_asked_or_moved(read, blog, store, make_config
     report = read(LATER)
     assert report.status == "failed"
     assert report.error.startswith("paused: answered 410 Gone on 2026-11-22")
+    assert "change its URL" in report.error
+    assert "`digest ingest --feed blog`" in report.error
     assert blog.web.asked == []
     assert "410" in read(LATER, only="blog").error
     assert blog.web.asked == ["/feed/"]
@@ -388,7 +390,9 @@ def test_a_throttling_server_is_left_alone(read, blog, store, status):
     blog.web.put("/feed/", status=status, Retry_After="86400")
     report = read()
     assert report.status == "failed"
-    assert "asked again after 2026-11-23 18:00 UTC" in report.error
+    assert (
+        "asks to wait until 2026-11-23 18:00 UTC; the first `digest ingest` after" in report.error
+    )
     blog.web.asked.clear()
     assert "asked to wait until" in read(NOW + timedelta(hours=23), only="blog").error
     assert blog.web.asked == []

@@ -16,7 +16,7 @@ def test_the_sample_blog_is_read_whole_and_then_unchanged(store, fetcher, make_c
         config = make_config(sample=f"{server.url}/feed/")
         (report,) = refresh_feeds(store, config, fetcher, NOW).feeds
         assert report.problems == ()
-        assert report.proof.startswith("first reading: paged to the end")
+        assert report.proof.startswith("first reading: read to the end")
         (again,) = refresh_feeds(store, config, fetcher, NOW + timedelta(hours=1)).feeds
         assert (again.status, again.new, again.changed) == ("unchanged", 0, 0)
     with store.read() as c:

@@ -57,6 +57,7 @@ class _Taking:
     slugs: Collection[str]
     known: dict[Key, int]
     stored: dict[int, Stored]
+    archive_until: datetime | None
     taken: dict[int, str] = field(default_factory=dict)
     new: int = 0
     changed: int = 0
@@ -74,18 +75,20 @@ def store_page(
     now: datetime,
     slugs: Collection[str],
     skip: Collection[str],
+    archive_until: datetime | None = None,
 ) -> Page:
     """Insert new posts and update edited ones.
 
     `state` is the feed's as this reading began, `slugs` are all feeds that are read, and
-    entries whose `entry_key` is in `skip` were stored before in this reading.
+    entries whose `entry_key` is in `skip` were stored before in this reading. New posts
+    published before `archive_until` are archive.
     """
     problems: list[str] = []
     fresh = (entry for entry in entries if entry_key(entry) not in skip)
     found = [one for entry in fresh if (one := _prepare(entry, state.slug, now, problems))]
     known = post_store.find_identities(c, (key for one in found for key in one.keys))
     stored = post_store.load_stored(c, set(known.values()))
-    taking = _Taking(c, state, now, slugs, known, stored, problems=problems)
+    taking = _Taking(c, state, now, slugs, known, stored, archive_until, problems=problems)
     for one in found:
         _take(taking, one)
     post_store.add_identities(c, taking.identities)
@@ -134,13 +137,18 @@ def _insert(taking: _Taking, found: _Found) -> int:
         found.post,
         feed=taking.state.slug,
         first_seen=taking.now,
-        arrived=arrival(found.post.published, taking.state, taking.now),
+        arrived=_arrival(taking, found.post.published),
     )
 
 
-def arrival(published: datetime, state: FeedState, first_seen: datetime) -> datetime:
-    """When a new post is news: what the first reading of a feed finds is archive."""
-    return published if state.read_whole_at is None else max(published, first_seen)
+def _arrival(taking: _Taking, published: datetime) -> datetime:
+    """When a new post is news: what the first reading of a feed finds is archive.
+
+    So is what lies further back than that reading could go.
+    """
+    archive = taking.archive_until is not None and published < taking.archive_until
+    first = taking.state.read_whole_at is None
+    return published if archive or first else max(published, taking.now)
 
 
 def _compare(taking: _Taking, found: _Found, before: Stored) -> None:

@@ -22,7 +22,7 @@ def reached(known_since: datetime) -> str:
 
 
 def end(whole: datetime | None, count: int) -> str:
-    what = f"paged to the end, {count} posts"
+    what = f"read to the end, {count} posts"
     return f"no gap: {what}" if whole else f"first reading: {what}"
 
 
@@ -40,6 +40,11 @@ def without_end(whole: datetime | None, count: int, why: str, touches: datetime 
     if whole is None:
         return f"first reading: {count} posts; {why}, so older ones cannot be read"
     return reached(touches) if touches else f"possible gap: no known post among {count}; {why}"
+
+
+def not_all(said: str, why: str) -> str:
+    """Where every page was asked for: what is `said`, and why edits may stand further back."""
+    return f"{said}, but older ones cannot be read: {why}"
 
 
 def page_name(number: int) -> str:

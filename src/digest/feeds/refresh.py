@@ -7,7 +7,7 @@ so that a crash between two pages loses nothing: the next reading goes back past
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from digest.errors import UsageError
@@ -16,8 +16,9 @@ from digest.feeds.fetch import Fetched, FetchStatus, Validators
 from digest.feeds.ingest import Page, store_page
 from digest.feeds.pages import page_url
 from digest.feeds.parse import Parsed, entry_key, parse_feed
+from digest.feeds.waiting import paused, until, waits
 from digest.store import feeds as feed_store
-from digest.store.posts import lock_posts
+from digest.store.posts import lock_posts, oldest_published
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +68,10 @@ class _Reading:
     #: As this reading began.
     state: FeedState
     validators: Validators = field(default_factory=Validators)
+    #: Read to the end, whatever is known.
+    whole: bool = False
+    #: What was published before it is archive, though it was never read.
+    archive_until: datetime | None = None
     base: str = ""
     seen: set[str] = field(default_factory=set)
     new: int = 0
@@ -79,10 +84,10 @@ class _Reading:
         return self.config.feeds[self.slug]
 
     def fetch(self, number: int) -> Fetched:
-        """Page `number`; only the first is asked whether it changed."""
+        """Page `number`; only the first is asked whether it changed, where that would do."""
         self.progress()
-        state = self.state
-        known = Validators(state.etag, state.last_modified) if number == 1 else Validators()
+        state, asks = self.state, number == 1 and not self.whole
+        known = Validators(state.etag, state.last_modified) if asks else Validators()
         return self.fetcher.fetch(
             page_url(self.base or self.feed.url, number),
             validators=known,
@@ -103,11 +108,14 @@ def refresh_feeds(
     now: datetime,
     *,
     only: str | None = None,
+    whole: bool = False,
     progress: Callable[[], None] | None = None,
 ) -> RefreshReport:
     """Read all feeds, or `only` the one of that slug, and store what is new or edited.
 
-    `now` (UTC) is when posts found were first seen. `progress` is called before each page.
+    `now` (UTC) is when posts found were first seen. A reading ends with a post that is known;
+    a `whole` one reads every page, and so finds edits deep in the archive too.
+    `progress` is called before each page.
     A feed that fails stands in the report and stops no other; UsageError where `only` names
     no feed.
     """
@@ -117,7 +125,7 @@ def refresh_feeds(
     reports = []
     for slug in config.feeds if only is None else [only]:
         state = _begin(store, slug, config.feeds[slug])
-        reading = _Reading(store, config, fetcher, slug, now, step, state)
+        reading = _Reading(store, config, fetcher, slug, now, step, state, whole=whole)
         reports.append(_refresh(reading, named=only is not None))
         _log(reports[-1])
     return RefreshReport(tuple(reports))
@@ -130,21 +138,11 @@ def _begin(store: Store, slug: str, feed: Feed) -> FeedState:
 
 
 def _refresh(reading: _Reading, *, named: bool) -> FeedReport:
-    if reason := _waits(reading.state, reading.now, named=named):
+    if reason := waits(reading.state, reading.now, named=named):
         return reading.report(error=reason)
-    return _read(reading)
-
-
-def _waits(state: FeedState, now: datetime, *, named: bool) -> str:
-    """Why a feed is not to be read now; empty where it is."""
-    if state.paused_reason and not named:
-        return f"paused: {state.paused_reason}; change its URL, or ingest it by name"
-    if state.not_before and now < state.not_before:
-        return f"its server asked to wait until {proof.moment(state.not_before)}"
-    return ""
-
-
-def _read(reading: _Reading) -> FeedReport:
+    if reading.whole:
+        with reading.store.read() as c:
+            reading.archive_until = oldest_published(c, reading.slug)
     for number in range(1, _last_page(reading.feed) + 1):
         if report := _read_page(reading, number):
             return report
@@ -208,7 +206,10 @@ def _store(reading: _Reading, parsed: Parsed) -> Page:
             now=reading.now,
             slugs=reading.config.feeds,
             skip=reading.seen,
+            archive_until=reading.archive_until,
         )
+        if reading.whole:
+            page = replace(page, known_since=None)
         if parsed.whole and page.known_since is not None:
             _mark_whole(c, reading)
         else:
@@ -256,10 +257,11 @@ def _not_read(reading: _Reading, number: int, fetched: Fetched) -> FeedReport:
     what = f"{proof.page_name(number)} {fetched.reason}"
     if fetched.status is FetchStatus.GONE:
         reason = f"{fetched.reason} on {reading.now:%Y-%m-%d}"
-        return _broken_off(reading, f"{what}: the feed is paused", paused_reason=reason)
+        told = f"the feed is {paused(reading.slug, reason)}"
+        return _broken_off(reading, told, paused_reason=reason)
     if fetched.status is FetchStatus.THROTTLED and fetched.retry_at:
-        until = f"{what}: to be asked again after {proof.moment(fetched.retry_at)}"
-        return _broken_off(reading, until, not_before=fetched.retry_at)
+        told = f"{what} and asks to wait until {until(fetched.retry_at)}"
+        return _broken_off(reading, told, not_before=fetched.retry_at)
     return _broken_off(reading, what)
 
 
@@ -284,8 +286,8 @@ def _broken_off(
 
 
 def _proof_without_end(reading: _Reading, why: str) -> str:
-    whole, count = reading.state.read_whole_at, len(reading.seen)
-    return proof.without_end(whole, count, why, reading.touches)
+    said = proof.without_end(reading.state.read_whole_at, len(reading.seen), why, reading.touches)
+    return proof.not_all(said, why) if reading.whole and reading.touches else said
 
 
 def _log(report: FeedReport) -> None:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import insert, or_, select, text, tuple_, update
+from sqlalchemy import func, insert, or_, select, text, tuple_, update
 
 from digest.feeds.identity import Key, identity_keys
 from digest.model import CleanPost, Image, Post
@@ -100,6 +100,11 @@ def load_stored(c: Connection, ids: Collection[int]) -> dict[int, Stored]:
         for chunk in _chunks(sorted(ids))
         for row in c.execute(select(posts).where(posts.c.id.in_(chunk)))
     }
+
+
+def oldest_published(c: Connection, feed: str) -> datetime | None:
+    """The date of the oldest post that this feed brought; None where it brought none."""
+    return c.scalar(select(func.min(posts.c.published)).where(posts.c.feed == feed))
 
 
 def insert_post(
