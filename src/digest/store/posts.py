@@ -104,7 +104,9 @@ def load_stored(c: Connection, ids: Collection[int]) -> dict[int, Stored]:
 
 def oldest_published(c: Connection, feed: str) -> datetime | None:
     """The date of the oldest post that this feed brought; None where it brought none."""
-    return c.scalar(select(func.min(posts.c.published)).where(posts.c.feed == feed))
+    query = select(func.min(posts.c.published)).where(posts.c.feed == feed)
+    oldest: datetime | None = c.scalar(query)
+    return oldest
 
 
 def insert_post(
