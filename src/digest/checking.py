@@ -14,7 +14,8 @@ from digest.issues.compose import newsletter_of
 from digest.issues.content import from_json
 from digest.mail.letters import Letters
 from digest.mail.policy import MessageError
-from digest.store.deliveries import Claimed, StoredVariant
+from digest.store.accounts import StoredVariant
+from digest.store.deliveries import Claimed
 from digest.store.posts import mark_gone
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from digest.mail.message import Letter, build_message, notice_message_id, reader
 from digest.model import DeliveryState, Envelope, Receipt
 from digest.readers.tokens import make_token
 from digest.store import issues as issue_store
-from digest.store.deliveries import StoredVariant
+from digest.store.accounts import StoredVariant
 from digest.store.notices import NewNotice, begin_notice, failed_notices, finish_notice
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from digest.mail.deliver import Shift, deliver
 from digest.mail.letters import Letters
 from digest.mail.worker import death_certificate, working
 from digest.model import Account, Act, DeliveryState, IssueState
+from digest.store import accounts
 from digest.store import deliveries as ledger
 from digest.store import issues as issue_store
 
@@ -158,7 +159,7 @@ def _reopenable(c: Connection, issue_id: int) -> Issue:
 
 def _reopen(c: Connection, issue: Issue, act: Act) -> None:
     """A finished issue that has something to deliver again is being sent again."""
-    if issue.state is IssueState.DONE and ledger.account(c, issue.id).open:
+    if issue.state is IssueState.DONE and accounts.account(c, issue.id).open:
         issue_store.move_issue(c, issue, IssueState.SENDING, act)
 
 
@@ -180,7 +181,7 @@ def _check(app: App, issue: Issue) -> Issue:
     """
     now = app.clock()
     with app.store.read() as c:
-        if ledger.has_left(c, issue.id):
+        if accounts.has_left(c, issue.id):
             return issue
     if issue.checked_at is not None and now - issue.checked_at <= CHECK_HOLDS:
         return issue
@@ -234,13 +235,15 @@ def _close(app: App, issue: Issue, mailer_fault: str) -> Issue:
         issue = issue_store.get_issue(c, issue.id, lock=True)
         if issue.state is not IssueState.SENDING:
             return issue
-        account = ledger.account(c, issue.id)
+        account = accounts.account(c, issue.id)
         if mailer_fault:
             log.error("issue %s paused: the mailer stopped: %s", issue.id, mailer_fault)
             act = Act("digest", now, f"mailer stopped: {mailer_fault}")
             issue_store.move_issue(c, issue, IssueState.PAUSED, act)
         elif not account.open:
-            act = Act("digest", now, _outcome(account, ledger.exclusion_counts(c, issue.id), issue))
+            act = Act(
+                "digest", now, _outcome(account, accounts.exclusion_counts(c, issue.id), issue)
+            )
             issue_store.move_issue(c, issue, IssueState.DONE, act)
         return issue_store.get_issue(c, issue.id)
 
@@ -255,8 +258,8 @@ def _outcome(account: Account, left_out: Mapping[str, int], issue: Issue) -> str
 
 def _sent(app: App, issue: Issue, note: str, tried: int = 0) -> Sent:
     with app.store.read() as c:
-        account = ledger.account(c, issue.id)
-        due = ledger.next_due(c, issue.id)
+        account = accounts.account(c, issue.id)
+        due = accounts.next_due(c, issue.id)
         undecided = len(ledger.uncertain_ids(c, issue.id))
     return Sent(issue, account, note, tried, due, undecided)
 

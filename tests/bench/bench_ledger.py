@@ -14,8 +14,7 @@ from digest.mail.deliver import Shift, deliver
 from digest.mail.letters import Letters
 from digest.mail.worker import death_certificate, working
 from digest.model import UNSUBSCRIBE_MARK, Envelope, IssueState, Receipt
-from digest.store import deliveries as ledger
-from digest.store import tables
+from digest.store import accounts, tables
 from digest.store.engine import open_store
 from digest.store.issues import get_issue
 from digest.store.migrate import ensure_schema
@@ -101,7 +100,7 @@ def deliver_all(home: Path, readers: int) -> float:
         deliver(shift, 1)
         seconds = time.perf_counter() - start
     with store.read() as c:
-        account = ledger.account(c, 1)
+        account = accounts.account(c, 1)
     if account.submitted != readers or not account.balanced:
         raise RuntimeError(f"the ledger lost count: {account}")
     store.engine.dispose()

@@ -7,9 +7,9 @@ from sqlalchemy import func, select, update
 
 from digest.mail.decisions import Decision
 from digest.model import Act, DeliveryState, IssueState
+from digest.store import accounts, tables
 from digest.store import deliveries as ledger
 from digest.store import issues as issue_store
-from digest.store import tables
 
 S = DeliveryState
 
@@ -43,7 +43,7 @@ def finish(world, claimed, state, worker="w1", **more):
 
 def account(world, issue):
     with world.store.read() as c:
-        found = ledger.account(c, issue.id)
+        found = accounts.account(c, issue.id)
     assert found.balanced
     return {state: getattr(found, state) for state in S if getattr(found, state)}
 
@@ -123,7 +123,7 @@ def test_what_waits_is_not_claimed_before_its_time(world, issue):
     due = world.now + timedelta(minutes=10)
     finish(world, one, S.PENDING, not_before=due)
     with world.store.read() as c:
-        assert ledger.next_due(c, issue.id) == due
+        assert accounts.next_due(c, issue.id) == due
     assert claim(world, issue, "w2") == []
     world.later(minutes=11)
     assert [d.id for d in claim(world, issue, "w2")] == [one.id]
@@ -160,7 +160,7 @@ def test_an_uncertain_delivery_is_sent_again_only_by_decision(world, issue):
         ledger.settle(c, doubtful, S.UNCERTAIN, how="leave, by Maya", now=world.now)
         assert ledger.uncertain_ids(c, issue.id) == []
         assert ledger.uncertain_ids(c, issue.id, decided=True) == [(doubtful, message_id)]
-        (line,) = ledger.lines(c, issue.id, S.UNCERTAIN)
+        (line,) = accounts.lines(c, issue.id, S.UNCERTAIN)
         assert (line.address, line.settled) == (one.address, "leave, by Maya")
         assert ledger.settle(c, doubtful, S.PENDING, how="resend, by Maya", now=world.now)
     assert account(world, issue) == {S.PENDING: 3}

@@ -7,9 +7,9 @@ from sqlalchemy import func, insert, select
 
 from digest.errors import StateError
 from digest.model import Act, IssueState
+from digest.store import accounts, tables
 from digest.store import deliveries as ledger
 from digest.store import issues as issue_store
-from digest.store import tables
 
 
 def test_readers_share_the_variant_of_the_posts_they_want(world):
@@ -34,7 +34,7 @@ def test_who_is_left_out_is_told_with_the_reason(world):
     issue = world.issue(post)
     assert set(world.got(issue)) == {"ann"}
     with world.store.read() as c:
-        assert ledger.exclusion_counts(c, issue.id) == {
+        assert accounts.exclusion_counts(c, issue.id) == {
             "wants none of these posts": 1,
             "suppressed": 1,
         }
@@ -50,7 +50,7 @@ def test_a_post_in_two_newsletters_reaches_a_reader_of_both_once(world):
     assert world.got(first) == {"ann": 0b1}
     assert world.got(second) == {"bob": 0b11}
     with world.store.read() as c:
-        assert ledger.exclusion_counts(c, second.id) == {"has had all of these posts": 1}
+        assert accounts.exclusion_counts(c, second.id) == {"has had all of these posts": 1}
 
 
 def test_a_repeat_on_purpose_goes_to_those_who_had_it(world):
@@ -75,7 +75,7 @@ def test_a_cancelled_issue_gives_its_posts_back(world):
     with world.store.write() as c:
         issue_store.move_issue(c, first, IssueState.CANCELLED, Act("Maya", world.now, "oops"))
         assert ledger.cancel_open(c, first.id, world.now) == 1
-        assert ledger.account(c, first.id).cancelled == 1
+        assert accounts.account(c, first.id).cancelled == 1
     assert world.got(world.issue(post)) == {"ann": 1}
 
 
@@ -170,6 +170,6 @@ def test_freezing_grows_with_the_database_and_not_with_python(world):
         c.execute(insert(tables.subscriptions), subscriptions)
     issue = world.issue(*posts)
     with world.store.read() as c:
-        assert ledger.account(c, issue.id).pending == 5000
+        assert accounts.account(c, issue.id).pending == 5000
         assert c.scalar(select(func.count()).select_from(tables.reservations)) == 25000
         assert c.scalar(select(func.count()).select_from(tables.variants)) == 1

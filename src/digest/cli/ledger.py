@@ -72,7 +72,7 @@ def account(
 def _who(app: App, issue_id: int, state: str, *, as_json: bool) -> None:
     from digest.errors import UsageError
     from digest.model import DeliveryState
-    from digest.store.deliveries import lines
+    from digest.store.accounts import lines
     from digest.store.issues import get_issue
 
     if state not in list(DeliveryState):
@@ -96,13 +96,13 @@ def _who(app: App, issue_id: int, state: str, *, as_json: bool) -> None:
 
 
 def _account(app: App, issue_id: int, *, as_json: bool) -> None:
-    from digest.store import deliveries
+    from digest.store import accounts
     from digest.store.issues import get_issue, transitions_of
 
     with app.store.read() as c:
         issue = get_issue(c, issue_id)
-        counted = deliveries.account(c, issue_id)
-        left_out = deliveries.exclusion_counts(c, issue_id)
+        counted = accounts.account(c, issue_id)
+        left_out = accounts.exclusion_counts(c, issue_id)
         steps = transitions_of(c, issue_id)
     if as_json:
         show(asdict(counted))
@@ -137,7 +137,7 @@ def settle(
     from digest import sending
     from digest.errors import UsageError
     from digest.model import Act
-    from digest.store import deliveries
+    from digest.store import accounts
 
     if leave == resend:
         raise UsageError("say one of --leave and --resend")
@@ -146,7 +146,7 @@ def settle(
         count = sending.settle(app, issue, act, resend=resend)
         run.issue_id, run.counts = issue, {"settled": count}
         with app.store.read() as c:
-            counted = deliveries.account(c, issue)
+            counted = accounts.account(c, issue)
     if as_json:
         show(asdict(counted))
         return

@@ -11,7 +11,7 @@ from digest.issues.preview import Copy, copy_for
 from digest.mail.addresses import AddressProblem, parse_address
 from digest.mail.letters import domain_of, issue_letter, links_for
 from digest.mail.message import build_message, reader_links, with_links
-from digest.store.deliveries import StoredVariant
+from digest.store.accounts import StoredVariant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

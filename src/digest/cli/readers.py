@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,10 @@ from digest.cli.common import (
     table,
     when,
 )
+
+if TYPE_CHECKING:
+    from digest.bootstrap import App
+    from digest.cli.common import RunRecord
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -61,7 +65,6 @@ def add(
     """
     from digest.errors import UsageError
     from digest.model import Interests, Rhythm
-    from digest.notices import send_opt_in
     from digest.readers.subscriptions import subscribe
 
     if rhythm not in list(Rhythm):
@@ -83,16 +86,24 @@ def add(
             now=opened_app.clock(),
         )
         run.counts = {str(result.outcome): 1}
-        message, asked = result.message, True
+        message = result.message
         if result.outcome == "pending" and result.subscription_id is not None:
-            notice = send_opt_in(opened_app, newsletter, result.subscription_id, address)
-            message += f" (opt-in mail: {notice.reason or notice.state})"
-            asked = notice.state in {"submitted", "suppressed"}
-            run.outcome = "done" if asked else "partial"
-            run.reason = notice.reason
+            message += _ask(opened_app, run, newsletter, result.subscription_id, address)
     _answer(str(result.outcome), message, good={"active", "pending", "unchanged"}, as_json=as_json)
-    if not asked:
+    if run.outcome == "partial":
         finish(PARTIAL)
+
+
+def _ask(
+    opened_app: App, run: RunRecord, newsletter: str, subscription_id: int, address: str
+) -> str:
+    """Send the opt-in mail, and say in words how that went."""
+    from digest.notices import send_opt_in
+
+    notice = send_opt_in(opened_app, newsletter, subscription_id, address)
+    run.outcome = "done" if notice.state in {"submitted", "suppressed"} else "partial"
+    run.reason = notice.reason
+    return f" (opt-in mail: {notice.reason or notice.state})"
 
 
 def _answer(outcome: str, message: str, *, good: set[str], as_json: bool) -> None:

@@ -14,7 +14,7 @@ from digest.issues.compose import compose, render_variant
 from digest.issues.content import Rendered, from_json
 from digest.issues.freeze import wanted_items
 from digest.model import Interests, IssueState
-from digest.store import deliveries as ledger
+from digest.store import accounts
 from digest.store import issues as issue_store
 from digest.store.freezing import (
     HAD_ALL,
@@ -80,7 +80,7 @@ def preview(c: Connection, config: Config, templates: Path, request: Request) ->
     return _of_issue(c, stored)
 
 
-def _as_frozen(variant: ledger.StoredVariant) -> Rendered:
+def _as_frozen(variant: accounts.StoredVariant) -> Rendered:
     return Rendered(variant.subject, "", variant.html, variant.text, ())
 
 
@@ -126,7 +126,7 @@ def copy_for(c: Connection, shown: Preview, templates: Path, key: str) -> Copy:
 
     Raises UsageError, saying why, where that is nothing.
     """
-    frozen = ledger.variant_of(c, shown.issue_id, key) if shown.issue_id else None
+    frozen = accounts.variant_of(c, shown.issue_id, key) if shown.issue_id else None
     if frozen is not None:
         return Copy(frozen.address, frozen.subscription_id, _as_frozen(frozen.variant))
     reader = reader_of(c, key, shown.content.newsletter)

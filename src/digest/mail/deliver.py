@@ -16,6 +16,7 @@ from digest.errors import Throttled, Unavailable, Uncertain
 from digest.mail.decisions import decide
 from digest.mail.policy import MessageError
 from digest.model import DeliveryState, Receipt
+from digest.store import accounts
 from digest.store import deliveries as ledger
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from digest.mail.letters import Letters
     from digest.ports import Clock, Mailer, Outcome
-    from digest.store.deliveries import Claimed, StoredVariant
+    from digest.store.accounts import StoredVariant
+    from digest.store.deliveries import Claimed
     from digest.store.engine import Store
 
 log = logging.getLogger(__name__)
@@ -75,7 +77,7 @@ def deliver(shift: Shift, issue_id: int) -> Report:
     """
     take_back(shift, issue_id)
     with shift.store.read() as c:
-        variants = ledger.load_variants(c, issue_id)
+        variants = accounts.load_variants(c, issue_id)
     tried = missed = 0
     try:
         while batch := _claim(shift, issue_id):

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from digest.config import Newsletter, Site
     from digest.mail.message import ReaderLinks
     from digest.ports import Clock
-    from digest.store.deliveries import Claimed, StoredVariant
+    from digest.store.accounts import StoredVariant
+    from digest.store.deliveries import Claimed
     from digest.store.issues import Issue
 
 
