@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import warnings
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 #: What a link weighs on X and Mastodon, however long it is.
 LINK_WEIGHT = 23
@@ -58,9 +62,7 @@ def graphemes(text: str) -> list[str]:
 
 def links_in(text: str) -> list[str]:
     """Everything that some network would make a link of, "care.social" included."""
-    from twitter_text import extract_urls
-
-    bare: list[str] = extract_urls(_without_dot_chains(text))
+    bare: list[str] = _twitter_text().extract_urls(_without_dot_chains(text))
     full = [_without_tail(found[0]) for found in _LINK.finditer(text)]
     return full + [link for link in bare if not link.lower().startswith("http")]
 
@@ -68,10 +70,17 @@ def links_in(text: str) -> list[str]:
 def _measure_x(text: str) -> int:
     if len(text) > _FAR_TOO_LONG:
         return len(text)
-    from twitter_text import parse_tweet
-
     composed = unicodedata.normalize("NFC", text)
-    return int(parse_tweet(_without_dot_chains(composed)).weightedLength)
+    return int(_twitter_text().parse_tweet(_without_dot_chains(composed)).weightedLength)
+
+
+@cache
+def _twitter_text() -> ModuleType:
+    """The parser; late, because its import takes a quarter of a second."""
+    with warnings.catch_warnings():
+        # It still reads its data by pkg_resources, which says at each import that it is old.
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+        return import_module("twitter_text")
 
 
 def _without_dot_chains(text: str) -> str:
