@@ -7,6 +7,7 @@ would hit every delivery stops the issue before the first.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from digest.feeds.recheck import recheck_posts
@@ -28,9 +29,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def faults(app: App, issue: Issue) -> list[str]:
-    """Why the issue must not go out, one sentence each; empty where it may."""
-    return _trial(app, issue) or _posts(app, issue)
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """One sentence each: why the issue must not go out, and what could not be looked at."""
+
+    faults: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def look_again(app: App, issue: Issue) -> Findings:
+    """Try a message and fetch the posts again."""
+    trial = _trial(app, issue)
+    return Findings(tuple(trial)) if trial else _posts(app, issue)
 
 
 def _trial(app: App, issue: Issue) -> list[str]:
@@ -44,7 +54,7 @@ def _trial(app: App, issue: Issue) -> list[str]:
     return []
 
 
-def _posts(app: App, issue: Issue) -> list[str]:
+def _posts(app: App, issue: Issue) -> Findings:
     posts = [item.post for item in from_json(issue.content).items]
     fetcher = app.fetcher()
     try:
@@ -52,10 +62,11 @@ def _posts(app: App, issue: Issue) -> list[str]:
     finally:
         fetcher.close()
     _remember_gone(app, checks)
-    for check in checks:
-        if check.verdict == "unreachable":
-            log.warning("issue %s: %s", issue.id, check.message)
-    return [check.message for check in checks if check.verdict in {"gone", "changed"}]
+    faults = [check.message for check in checks if check.verdict in {"gone", "changed"}]
+    warnings = [check.message for check in checks if check.verdict == "unreachable"]
+    for warning in warnings:
+        log.warning("issue %s: %s", issue.id, warning)
+    return Findings(tuple(faults), tuple(warnings))
 
 
 def _remember_gone(app: App, checks: Sequence[Recheck]) -> None:

@@ -146,6 +146,9 @@ def settle(app: App, issue_id: int, act: Act, *, resend: bool) -> int:
         doubtful = ledger.uncertain_ids(c, issue_id, decided=resend)
         for delivery_id, _ in doubtful:
             ledger.settle(c, delivery_id, after, how=how, now=act.at)
+        if doubtful:
+            settled = replace(act, reason=f"{len(doubtful)} uncertain settled: {how}")
+            issue_store.record_decision(c, issue, settled)
         _reopen(c, issue, replace(act, reason="uncertain sent again"))
     return len(doubtful)
 
@@ -185,12 +188,16 @@ def _check(app: App, issue: Issue) -> Issue:
             return issue
     if issue.checked_at is not None and now - issue.checked_at <= CHECK_HOLDS:
         return issue
-    found = "; ".join(checking.faults(app, issue))
+    findings = checking.look_again(app, issue)
+    found = "; ".join(findings.faults)
     if found:
         after = IssueState.HELD if issue.state is IssueState.APPROVED else IssueState.PAUSED
         return _move(app, issue, after, Act("digest", now, found))
     with app.store.write() as c:
         issue_store.mark_checked(c, issue.id, now)
+        if findings.warnings:
+            seen = f"not looked at again: {'; '.join(findings.warnings)}"
+            issue_store.record_decision(c, issue, Act("digest", now, seen))
     return _get(app, issue.id)
 
 
@@ -250,6 +257,9 @@ def _close(app: App, issue: Issue, mailer_fault: str) -> Issue:
 
 def _outcome(account: Account, left_out: Mapping[str, int], issue: Issue) -> str:
     words = f"{account.submitted} of {account.recipients} submitted"
+    if account.uncertain:
+        look = f"digest account {issue.id} --who uncertain"
+        words += f"; {account.uncertain} uncertain: see {look}, then digest settle {issue.id}"
     if account.recipients:
         return words
     reasons = [f"{count} {reason}" for reason, count in left_out.items()]

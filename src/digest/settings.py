@@ -14,16 +14,20 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from digest.config import Config
+from digest.config import Config, SmtpMailer
 from digest.errors import ConfigError, Problem, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
+
+#: This machine, to itself.
+_HERE = ("localhost", "127.0.0.1", "::1")
 
 #: Tables whose entries are named by the operator, and may come from several files.
 _NAMED = ("mailers", "feeds", "series", "themes", "newsletters", "channels")
@@ -53,8 +57,9 @@ def load_config(home: Path, environment: Mapping[str, str] = os.environ) -> Conf
     except ValidationError as error:
         faults = error.errors(include_url=False)
         reading.problems += [_problem(fault, reading.origins) for fault in faults]
+    reading.problems += _dangling(reading.tables, reading.origins)
     if config is not None:
-        reading.problems += _dangling(config, reading.origins)
+        reading.problems += _out_of_reach(config, reading.origins)
     if config is None or reading.problems:
         raise ConfigError(set(reading.problems))
     return config
@@ -164,26 +169,43 @@ def _fields(annotation: Any, path: tuple[str, ...]) -> set[str]:
     return {key for argument in arguments for key in _fields(argument, path)}
 
 
-def _dangling(config: Config, origins: dict[Keys, str]) -> list[Problem]:
-    """References in config that lead nowhere."""
-    problems = []
+def _dangling(tables: Mapping[str, Any], origins: Mapping[Keys, str]) -> list[Problem]:
+    """References in config that lead nowhere; told whatever else is wrong."""
+    problems: list[Problem] = []
 
-    def check(path: tuple[str, ...], names: tuple[str, ...], known: Mapping[str, Any]) -> None:
-        for name in names:
-            if name not in known:
+    def check(path: Keys, names: Any, section: str) -> None:
+        known = _table(tables.get(section))
+        for name in names if isinstance(names, list) else [names]:
+            if isinstance(name, str) and name not in known:
                 allowed = ", ".join(sorted(known)) or "none is configured"
-                problems.append(
-                    Problem(origins[path[:2]], ".".join(path), f"no {name!r}; allowed: {allowed}")
-                )
+                message = f"no {name!r}; allowed: {allowed}"
+                problems.append(Problem(origins[path[:2]], ".".join(path), message))
 
-    for slug, newsletter in config.newsletters.items():
-        path = ("newsletters", slug)
-        check((*path, "mailer"), (newsletter.mailer,), config.mailers)
-        check((*path, "picks_from", "series"), newsletter.picks_from.series, config.series)
-        check((*path, "picks_from", "themes"), newsletter.picks_from.themes, config.themes)
-    for slug, channel in config.channels.items():
-        path = ("channels", slug)
-        if channel.series != "all":
-            check((*path, "series"), channel.series, config.series)
-        check((*path, "themes"), channel.themes, config.themes)
+    for slug, newsletter in _table(tables.get("newsletters")).items():
+        declared, path = _table(newsletter), ("newsletters", slug)
+        check((*path, "mailer"), declared.get("mailer"), "mailers")
+        picks_from = _table(declared.get("picks_from"))
+        check((*path, "picks_from", "series"), picks_from.get("series"), "series")
+        check((*path, "picks_from", "themes"), picks_from.get("themes"), "themes")
+    for slug, channel in _table(tables.get("channels")).items():
+        declared, path = _table(channel), ("channels", slug)
+        if declared.get("series") != "all":
+            check((*path, "series"), declared.get("series"), "series")
+        check((*path, "themes"), declared.get("themes"), "themes")
     return problems
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _out_of_reach(config: Config, origins: Mapping[Keys, str]) -> list[Problem]:
+    """Mail that leaves this machine with links that lead back to it."""
+    host = urlsplit(config.site.links_url).hostname or ""
+    used = {newsletter.mailer for newsletter in config.newsletters.values()}
+    relays = [config.mailers[slug] for slug in used if slug in config.mailers]
+    leaving = any(isinstance(m, SmtpMailer) and m.host not in _HERE for m in relays)
+    if host not in _HERE or not leaving:
+        return []
+    message = f"readers cannot reach {host} to leave; name the public address of this site"
+    return [Problem(origins["site",], "site.links_url", message)]

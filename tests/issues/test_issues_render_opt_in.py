@@ -43,7 +43,8 @@ def test_it_says_what_was_asked_for_and_how_to_say_yes() -> None:
     assert URL in text.splitlines()
     for seen in (tree.body.text(), text):
         assert "If it was not you, do nothing" in " ".join(seen.split())
-        assert "Common Threads, 1 Example Street" in seen
+        assert "1 Example Street" in seen
+        assert "mailto:" in html + text
 
 
 def test_a_title_with_markup_is_shown_as_written() -> None:

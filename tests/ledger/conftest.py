@@ -146,7 +146,7 @@ class World:
         freezing.draw_recipients(c, issue, wants)
         rendered = {
             mask: Rendered(f"Mask {mask}", "", f"html {mask}", f"text {mask}", ())
-            for mask in freezing.masks(c, issue, bits)
+            for mask in freezing.mask_counts(c, issue, bits)
         }
         freezing.enqueue(c, issue, rendered, bits, NOW)
 

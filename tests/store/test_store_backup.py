@@ -233,7 +233,7 @@ def test_rows_are_never_replaced_unasked(filled, file, secret_path, now):
     with filled.write() as c:
         c.execute(insert(tables.facts).values(name="later", value=""))
     before = _rows(filled)
-    with pytest.raises(UsageError, match=r"holds .*facts.*--force"):
+    with pytest.raises(UsageError, match=r"holds .*posts.*--force"):
         restore(file, filled, secret_path)
     assert _rows(filled) == before
 

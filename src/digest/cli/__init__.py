@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,21 @@ app = typer.Typer(
     ),
     epilog="Exit codes: 0 done, 1 unexpected, 2 bad usage or configuration, 3 done in part.",
 )
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        print(version_of("digest"))
+        raise typer.Exit
+
+
 for room in (check, posts, issues, decisions, ledger, store):
     room.add_to(app)
 app.add_typer(readers.app, name="readers", help="Subscribers: add, import, list, leave.")

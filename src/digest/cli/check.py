@@ -24,7 +24,8 @@ def check(home: Home = None, as_json: Json = False) -> None:
     else:
         for problem in problems:
             say(str(problem))
-        say(f"{len(problems)} faults." if problems else "Config and templates are in order.")
+        faults = f"{len(problems)} fault{'s' if len(problems) > 1 else ''}."
+        say(faults if problems else "Config and templates are in order.")
     if problems:
         finish(2)
 

@@ -20,7 +20,7 @@ from digest.cli.common import (
     show,
     who,
 )
-from digest.cli.issues import IssueId
+from digest.cli.issues import IssueId, tell_forecast
 
 if TYPE_CHECKING:
     from digest.store.issues import Issue
@@ -72,6 +72,8 @@ def approve(
         decided = desk.approve(app.store, app.templates, issue, act, subject=subject)
         run.issue_id = issue
         _tell_issue(decided, as_json=as_json)
+        if not as_json:
+            tell_forecast(app, decided)
     if not as_json:
         say(f"Send it with: digest deliver {issue}")
 
@@ -92,9 +94,12 @@ def change(
 
     Example: digest change 3 --drop 17 --introduction "A quiet week."
     """
+    from digest.errors import UsageError
     from digest.issues import desk
     from digest.model import Act
 
+    if introduction is None and not drop:
+        raise UsageError("say what to change: --introduction, --drop, or both")
     with opened(home) as app, recorded(app, "change", by, issue=issue) as run:
         act = Act(who(by), app.clock(), "changed")
         decided = desk.change(

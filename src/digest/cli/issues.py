@@ -31,13 +31,15 @@ from digest.cli.common import (
 from digest.cli.stopping import stop_gently
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from digest.bootstrap import App
     from digest.cli.previews import PreviewFiles
     from digest.issues.compose import Request
-    from digest.issues.preview import Preview
+    from digest.issues.preview import PickLine, Preview
     from digest.sending import Sent
+    from digest.store.issues import Issue
 
 Newsletter = Annotated[str, typer.Argument(help="A newsletter of config, e.g. weekly.")]
 IssueId = Annotated[
@@ -146,7 +148,7 @@ def preview(
     if as_json:
         show(document)
     else:
-        _tell_preview(shown, document, out)
+        _tell_preview(shown, made.picks, document, out)
 
 
 def _classify(app: App) -> None:
@@ -163,7 +165,7 @@ def _write_preview(
     from digest.errors import UsageError
 
     made = preview_files(app, shown, reader, date)
-    picks = json.dumps(_picks_json(shown), ensure_ascii=False, indent=2) + "\n"
+    picks = json.dumps(_picks_json(made.picks), ensure_ascii=False, indent=2) + "\n"
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, data in {**made.files, "picks.json": picks.encode()}.items():
@@ -173,7 +175,7 @@ def _write_preview(
     return made
 
 
-def _picks_json(shown: Preview) -> list[dict[str, Any]]:
+def _picks_json(picks: Sequence[PickLine]) -> list[dict[str, Any]]:
     return [
         {
             "guid": line.guid,
@@ -182,7 +184,7 @@ def _picks_json(shown: Preview) -> list[dict[str, Any]]:
             "position": line.pick.position,
             "reason": line.pick.reason,
         }
-        for line in shown.picks
+        for line in picks
     ]
 
 
@@ -190,19 +192,23 @@ def _preview_json(shown: Preview, made: PreviewFiles) -> dict[str, Any]:
     return {
         "subject": made.subject,
         "html_bytes": len(made.files.get("issue.html", b"")),
-        "picks": _picks_json(shown),
+        "picks": _picks_json(made.picks),
         "preflight": [asdict(check) for check in made.preflight],
         "issue": shown.issue_id,
         "nothing": shown.nothing,
     }
 
 
-def _tell_preview(shown: Preview, document: dict[str, Any], out: Path) -> None:
+def _tell_preview(
+    shown: Preview, picks: Sequence[PickLine], document: dict[str, Any], out: Path
+) -> None:
+    if shown.standing:
+        say(f"This is {shown.standing}.")
     if shown.nothing:
         say(f"Nothing to send: {shown.nothing}.")
     else:
         say(f"Subject: {document['subject']}")
-    for line in shown.picks:
+    for line in picks:
         place = f"{line.pick.position:>3}." if line.pick.is_in else "  - "
         say(f"{place} {line.title}\n       {line.pick.reason}")
     for check in document["preflight"]:
@@ -281,7 +287,7 @@ def _dry_send(app: App, request: Request, *, as_json: bool) -> None:
     with app.store.read() as c:
         shown = make_preview(c, app.config, app.templates, request)
     if as_json:
-        show({"issue": shown.issue_id, "state": "dry-run", "picks": _picks_json(shown)})
+        show({"issue": shown.issue_id, "state": "dry-run", "picks": _picks_json(shown.picks)})
         return
     picked = sum(line.pick.is_in for line in shown.picks)
     say(f"Dry run: would send {picked} posts as “{shown.rendered.subject}”. Nothing was stored.")
@@ -344,11 +350,24 @@ def _tell_sent(app: App, sent: Sent) -> None:
     say(f"Issue {issue.id} ({issue.name}): {issue.state}.")
     if issue.subject:
         say(f"Subject: {issue.subject}")
+    if sent.issue.state == "draft":
+        tell_forecast(app, issue)
     if sent.account.recipients:
         say(f"Tried {sent.tried} deliveries now. {account_words(sent.account)}")
     say(f"{sent.note[:1].upper()}{sent.note[1:]}.")
     if sent.next_due and not sent.complete:
         say(f"The next try is due at {when(sent.next_due, app.config)}.")
+
+
+def tell_forecast(app: App, issue: Issue) -> None:
+    """Who would get what: readers have had some posts, or follow but some of them."""
+    from digest.issues.freeze import forecast
+
+    shares = forecast(app.store, issue)
+    readers = sum(share.readers for share in shares)
+    say(f"As things stand {readers} readers would get it, in {len(shares)} variants:")
+    for share in shares:
+        say(f"  {share.readers:>5} with {share.posts} posts: {share.subject}")
 
 
 def account_words(account: Any) -> str:

@@ -34,9 +34,12 @@ def issues(
 
     Example: digest issues weekly
     """
+    from digest.issues.compose import newsletter_of
     from digest.store.issues import list_issues
 
     with opened(home) as app:
+        if newsletter:
+            newsletter_of(app.config, newsletter)
         with app.store.read() as c:
             lines = list_issues(c, newsletter)
         if as_json:

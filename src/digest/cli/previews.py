@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from digest.errors import UsageError
 from digest.issues.compose import newsletter_of
-from digest.issues.preview import Copy, copy_for
+from digest.issues.preview import Copy, copy_for, picks_of_copy
 from digest.mail.addresses import AddressProblem, parse_address
 from digest.mail.letters import domain_of, issue_letter, links_for
 from digest.mail.message import build_message, reader_links, with_links
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from digest.bootstrap import App
     from digest.config import Newsletter
-    from digest.issues.preview import Preview
+    from digest.issues.preview import PickLine, Preview
     from digest.mail.message import ReaderLinks
     from digest.model import Check
 
@@ -33,6 +33,7 @@ class PreviewFiles:
 
     subject: str
     preflight: tuple[Check, ...]
+    picks: tuple[PickLine, ...]
     files: Mapping[str, bytes]
 
 
@@ -43,12 +44,12 @@ def preview_files(app: App, shown: Preview, reader: str | None, date: datetime) 
     """
     rendered = shown.rendered
     if shown.nothing:
-        return PreviewFiles("", rendered.preflight, {})
+        return PreviewFiles("", rendered.preflight, shown.picks, {})
     newsletter = newsletter_of(app.config, shown.content.newsletter)
-    address, links = NOBODY, _sample_links(app, newsletter)
+    address, links, picks = NOBODY, _sample_links(app, newsletter), shown.picks
     if reader:
         copy = _copy(app, shown, reader)
-        address, rendered = copy.address, copy.rendered
+        address, rendered, picks = copy.address, copy.rendered, picks_of_copy(shown, copy)
         links = links_for(app.config.site, newsletter, app.secret, copy.subscription_id)
     variant = StoredVariant(0, rendered.subject, rendered.html, rendered.text)
     letter = issue_letter(app.config.site, newsletter, variant, shown.content)
@@ -59,7 +60,7 @@ def preview_files(app: App, shown: Preview, reader: str | None, date: datetime) 
         "issue.txt": text.encode(),
         "issue.eml": build_message(letter, address, links, message_id, date),
     }
-    return PreviewFiles(rendered.subject, rendered.preflight, files)
+    return PreviewFiles(rendered.subject, rendered.preflight, picks, files)
 
 
 def _sample_links(app: App, newsletter: Newsletter) -> ReaderLinks:

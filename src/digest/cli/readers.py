@@ -22,6 +22,7 @@ from digest.cli.common import (
     show,
     table,
     when,
+    who,
 )
 
 if TYPE_CHECKING:
@@ -106,11 +107,17 @@ def _ask(
     return f" (opt-in mail: {notice.reason or notice.state})"
 
 
+def _bare(token: str) -> str:
+    """The token alone: the whole subject of the reader's mail, or the whole link, will do."""
+    return "".join(token.split()[-1:]).rsplit("/", 1)[-1]
+
+
 def _answer(outcome: str, message: str, *, good: set[str], as_json: bool) -> None:
     if as_json:
         show({"outcome": outcome, "message": message})
     else:
-        say(f"{message[:1].upper()}{message[1:]}.")
+        starts_with_address = "@" in message.partition(" ")[0]
+        say(f"{message if starts_with_address else message[:1].upper() + message[1:]}.")
     if outcome not in good:
         finish(2)
 
@@ -129,7 +136,8 @@ def confirm(
     from digest.readers.subscriptions import confirm as confirm_step
 
     with opened(home) as opened_app, recorded(opened_app, "readers confirm", by) as run:
-        result = confirm_step(opened_app.store, opened_app.secret, token, opened_app.clock())
+        bare = _bare(token)
+        result = confirm_step(opened_app.store, opened_app.secret, bare, opened_app.clock())
         run.counts = {str(result.outcome): 1}
     _answer(str(result.outcome), result.message, good={"active", "already"}, as_json=as_json)
 
@@ -158,10 +166,12 @@ def unsubscribe(
 
     if bool(token) == bool(address):
         raise UsageError("say one of --token and --address")
+    if address and not newsletter:
+        raise UsageError("with --address, say which --newsletter")
     with opened(home) as opened_app, recorded(opened_app, "readers unsubscribe", by) as run:
         now = opened_app.clock()
         if token:
-            result = unsubscribe_by_token(opened_app.store, opened_app.secret, token, now)
+            result = unsubscribe_by_token(opened_app.store, opened_app.secret, _bare(token), now)
         else:
             result = end_subscription(
                 opened_app.store,
@@ -189,7 +199,7 @@ def suppress(
     from digest.readers.subscriptions import suppress as suppress_step
 
     with opened(home) as opened_app, recorded(opened_app, "readers suppress", by) as run:
-        result = suppress_step(opened_app.store, address, reason, "by hand", opened_app.clock())
+        result = suppress_step(opened_app.store, address, reason, who(by), opened_app.clock())
         run.counts = {str(result.outcome): 1}
     _answer(str(result.outcome), result.message, good={"suppressed", "already"}, as_json=as_json)
 
@@ -238,9 +248,12 @@ def list_(
 
     Example: digest readers list --newsletter weekly
     """
+    from digest.issues.compose import newsletter_of
     from digest.readers.subscriptions import list_subscribers
 
     with opened(home) as opened_app:
+        if newsletter:
+            newsletter_of(opened_app.config, newsletter)
         listed = list(list_subscribers(opened_app.store, newsletter=newsletter))
         if as_json:
             rows = [{**asdict(line), "interests": line.interests.key} for line in listed]

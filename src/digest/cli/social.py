@@ -93,9 +93,13 @@ def status(channel: Channel = None, home: Home = None, as_json: Json = False) ->
 
     Example: digest social status --channel mastodon
     """
+    from digest.errors import UsageError
     from digest.social.plan import thread_status
 
     with opened(home) as opened_app:
+        known = opened_app.config.channels
+        if channel and channel not in known:
+            raise UsageError(f"no channel {channel!r}; there are: {', '.join(sorted(known))}")
         threads = thread_status(opened_app.store, channel=channel)
         if as_json:
             show([asdict(thread) for thread in threads])

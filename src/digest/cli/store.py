@@ -19,12 +19,17 @@ def backup(file: File, by: By = None, home: Home = None, as_json: Json = False) 
     """
     from digest.store.backup import backup as make_backup
 
-    with opened(home) as app, recorded(app, "backup", by):
+    with opened(home) as app:
+        file.parent.mkdir(parents=True, exist_ok=True)
         make_backup(app.store, app.secret_path, file, app.clock())
+        # Recorded afterwards: a run under way would stand in the backup as one that was killed.
+        with recorded(app, "backup", by):
+            pass
     if as_json:
         show({"file": str(file), "bytes": file.stat().st_size})
     else:
-        say(f"Saved to {file} ({file.stat().st_size:,} bytes). It holds addresses: keep it safe.")
+        say(f"Saved to {file} ({file.stat().st_size:,} bytes).")
+        say("It holds addresses and the signing secret: keep it safe.")
 
 
 def restore(

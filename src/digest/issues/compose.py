@@ -305,8 +305,11 @@ def _nothing(picks: Sequence[Pick], posts: Collection[Post], began: datetime) ->
     if wait:
         return f"nothing else is new; {len(wait)} posts wait: {wait[0].reason}"
     thin = [pick for pick in picks if pick.code == "thin"]
+    taken = [pick for pick in picks if pick.code == "taken"]
     if thin:
         return f"{thin[0].reason} for the next issue"
+    if taken:
+        return f"nothing else is new: {len(taken)} posts are {taken[-1].reason} or an earlier one"
     newest = max(posts, key=lambda post: post.arrived, default=None)
     if newest is None:
         return "no posts are stored yet; run `digest ingest`"

@@ -168,6 +168,8 @@ def change(
     """
     with store.write() as c:
         issue = issue_store.get_issue(c, issue_id)
+        if issue.state is not IssueState.DRAFT:
+            raise StateError(f"issue {issue_id} is {issue.state}; only a draft can be changed")
         content = from_json(issue.content)
         if introduction is not None:
             content = replace(content, introduction=introduction)
@@ -243,9 +245,11 @@ def resume(store: Store, config: Config, templates: Path, issue_id: int, act: Ac
         ensure_memberships(c, config)
     with store.write() as c:
         issue = issue_store.get_issue(c, issue_id, lock=True)
-        if issue.state is not IssueState.HELD:
+        if issue.state is IssueState.PAUSED:
             issue_store.move_issue(c, issue, IssueState.SENDING, act)
             return issue_store.get_issue(c, issue_id)
+        if issue.state is not IssueState.HELD:
+            raise StateError(f"issue {issue_id} is {issue.state}; only paused or held ones resume")
         draft = compose(c, config, templates, _request_of(config, issue))
         if draft.nothing:
             raise StateError(f"issue {issue_id} has no posts left: {draft.nothing}; reject it")

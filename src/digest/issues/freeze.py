@@ -5,12 +5,13 @@ Afterwards nothing renders any more; what goes out is what stands in the store.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from digest.errors import StateError
 from digest.issues.compose import issue_hash, render_issue, render_variant
 from digest.issues.content import from_json
+from digest.issues.render import subject_for
 from digest.issues.scope import parse_scope
 from digest.model import Act, IssueState, Severity
 from digest.store import freezing
@@ -45,12 +46,39 @@ def freeze_issue(store: Store, templates: Path, issue_id: int, act: Act) -> Issu
             return issue_store.get_issue(c, issue_id)
         freezing.draw_recipients(c, issue, lambda interests: _wants(content, interests))
         bits = {item.post.post_id: _bit(item) for item in content.items}
-        masks = freezing.masks(c, issue, bits)
+        masks = freezing.mask_counts(c, issue, bits)
         rendered = {mask: _variant(issue, content, mask, templates) for mask in masks}
         count = freezing.enqueue(c, issue, rendered, bits, act.at)
         reason = f"{count} recipients, {len(rendered)} variants"
         issue_store.move_issue(c, issue, IssueState.FROZEN, replace(act, reason=reason))
         return issue_store.get_issue(c, issue_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many readers would get one variant, under which subject, with how many posts."""
+
+    readers: int
+    posts: int
+    subject: str
+
+
+def forecast(store: Store, issue: Issue) -> list[Share]:
+    """Who would get what if the issue were frozen now, largest share first; changes nothing."""
+    content = from_json(issue.content)
+    both = (issue.subject, issue.fallback_subject)
+    with store.engine.connect() as c, c.begin() as transaction:
+        lock_freezing(c)
+        freezing.draw_recipients(c, issue, lambda interests: _wants(content, interests))
+        bits = {item.post.post_id: _bit(item) for item in content.items}
+        counts = freezing.mask_counts(c, issue, bits)
+        transaction.rollback()
+    shares = []
+    for mask, readers in counts.items():
+        variant = content.variant(mask)
+        subject = subject_for(variant, content, both)
+        shares.append(Share(readers, len(variant.items), subject))
+    return sorted(shares, key=lambda share: (-share.readers, -share.posts))
 
 
 def wanted_items(content: IssueContent, interests: Interests) -> tuple[Item, ...]:

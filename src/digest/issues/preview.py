@@ -6,14 +6,14 @@ is sent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from digest.errors import UsageError
 from digest.issues.compose import compose, render_variant
 from digest.issues.content import Rendered, from_json
 from digest.issues.freeze import wanted_items
-from digest.model import Interests, IssueState
+from digest.model import Interests, IssueState, Pick
 from digest.store import accounts
 from digest.store import issues as issue_store
 from digest.store.freezing import (
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from digest.config import Config
     from digest.issues.compose import Draft, Request
     from digest.issues.content import IssueContent
-    from digest.model import Pick
     from digest.store.issues import Issue
 
 
@@ -52,6 +51,8 @@ class Preview:
     """An issue as it would go out. `issue_id` is None where nothing is stored yet."""
 
     issue_id: int | None
+    #: In words where the issue stands; empty where nothing is stored yet.
+    standing: str
     content: IssueContent
     rendered: Rendered
     #: Subject and fallback subject.
@@ -69,6 +70,8 @@ class Copy:
     address: str
     subscription_id: int
     rendered: Rendered
+    #: Ids of the posts in it.
+    posts: frozenset[int]
 
 
 def preview(c: Connection, config: Config, templates: Path, request: Request) -> Preview:
@@ -92,6 +95,7 @@ def _of_draft(draft: Draft) -> Preview:
     both = (draft.rendered.subject, draft.fallback_subject)
     return Preview(
         issue_id=None,
+        standing="",
         content=draft.content,
         rendered=draft.rendered,
         both=both,
@@ -105,6 +109,7 @@ def _of_issue(c: Connection, issue: Issue) -> Preview:
     picks = issue_store.picks_of(c, issue.id)
     return Preview(
         issue_id=issue.id,
+        standing=f"issue {issue.id} ({issue.name}) as it stands: {issue.state}",
         content=from_json(issue.content),
         rendered=Rendered(issue.subject, "", issue.html, issue.text, issue.preflight),
         both=(issue.subject, issue.fallback_subject),
@@ -128,7 +133,8 @@ def copy_for(c: Connection, shown: Preview, templates: Path, key: str) -> Copy:
     """
     frozen = accounts.variant_of(c, shown.issue_id, key) if shown.issue_id else None
     if frozen is not None:
-        return Copy(frozen.address, frozen.subscription_id, _as_frozen(frozen.variant))
+        posts = _posts(shown.content, frozen.mask)
+        return Copy(frozen.address, frozen.subscription_id, _as_frozen(frozen.variant), posts)
     reader = reader_of(c, key, shown.content.newsletter)
     if reader is None or reader.state != "active":
         raise UsageError(f"that address has no active subscription to {shown.content.newsletter}")
@@ -144,4 +150,24 @@ def copy_for(c: Connection, shown: Preview, templates: Path, key: str) -> Copy:
     if not mask:
         raise UsageError(f"that reader would get nothing: {HAD_ALL}")
     rendered = render_variant(shown.content, mask, templates, shown.both)
-    return Copy(reader.address, reader.subscription_id, rendered)
+    posts = _posts(shown.content, mask)
+    return Copy(reader.address, reader.subscription_id, rendered, posts)
+
+
+def _posts(content: IssueContent, mask: int) -> frozenset[int]:
+    return frozenset(item.post.post_id for item in content.variant(mask).items)
+
+
+def picks_of_copy(shown: Preview, copy: Copy) -> tuple[PickLine, ...]:
+    """The picks as they turn out for one reader, who has had or does not want some of them."""
+    return tuple(
+        line
+        if line.pick.post_id in copy.posts or not line.pick.is_in
+        else replace(line, pick=_not_theirs(line.pick))
+        for line in shown.picks
+    )
+
+
+def _not_theirs(pick: Pick) -> Pick:
+    reason = "not in this reader's copy: had already, or not among their interests"
+    return Pick(pick.post_id, is_in=False, position=None, reason=reason, code="not-theirs")

@@ -109,6 +109,8 @@ def _opt_in_context(site: Site, newsletter: Newsletter, token: str) -> dict[str,
         "site_url": site.url,
         "postal_address": site.postal_address,
         "confirm_url": f"{site.links_url.rstrip('/')}/c/{quote(token, safe='')}",
+        "confirm_mailto": f"mailto:{quote(newsletter.reply_to, safe='@')}"
+        f"?subject={quote(f'confirm {token}')}",
     }
 
 

@@ -125,6 +125,9 @@ def subscribe(
     if faults:
         said = "; ".join(f"{fault.message} ({fault.cure})" for fault in faults)
         return SubscribeResult(Enrolled.REFUSED, None, said)
+    if consent_at is not None and consent_at > now:
+        said = f"the consent of {day(consent_at)} lies in the future; say when they agreed"
+        return SubscribeResult(Enrolled.REFUSED, None, said)
     offer = Offer(parsed, newsletter, interests, rhythm, consent_source, consent_at, may_ask=True)
     with store.write() as c:
         [enrolment] = enrol(c, [offer], now)

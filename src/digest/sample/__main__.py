@@ -10,10 +10,9 @@ from types import FrameType
 
 from digest.sample.blog import read_anchor
 from digest.sample.server import HOST, SampleServer, utc_now
-from digest.sample.tour import TourError, take_tour
+from digest.sample.tour import PORT, TourError, take_tour
 
 USAGE_ERROR = 2
-PORT = 8765
 LAST_PORT = 65535
 
 

@@ -12,24 +12,30 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
 
 from digest.sample.blog import read_anchor
 from digest.sample.server import SampleServer
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from contextlib import AbstractContextManager
+
+#: Where config expects the sample blog.
+PORT = 8765
 
 #: Exit code of a command that stopped at a draft or did a part.
 PARTIAL = 3
 
 
 class TourError(Exception):
-    """A command of the tour failed; its own words are on stderr already."""
+    """A command of the tour failed; the message has its own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,11 @@ class Tour:
         """Run one command and return its JSON document."""
         command = [sys.executable, "-m", "digest", *arguments, "--home", str(self.home), "--json"]
         done = subprocess.run(  # noqa: S603  our own command, no shell
-            command, env=self.environment, stdout=subprocess.PIPE, text=True, check=False
+            command, env=self.environment, capture_output=True, text=True, check=False
         )
         if done.returncode not in accept:
-            raise TourError(f"digest {' '.join(arguments)} ended with {done.returncode}")
+            ended = f"digest {' '.join(arguments)} ended with {done.returncode}"
+            raise TourError(f"{done.stderr}{ended}")
         return json.loads(done.stdout)
 
 
@@ -54,13 +61,25 @@ def take_tour(home: Path, port: int) -> None:
     """Run the tour and print its summary. Raises TourError, or OSError for a taken port."""
     (home / "var").mkdir(exist_ok=True)
     anchor = read_anchor(home / "var" / "sample-anchor", datetime.now(UTC))
-    with SampleServer(anchor=anchor, now=lambda: datetime.now(UTC), port=port):
+    with _blog(anchor, port):
         tour = Tour(home, {**os.environ, "DIGEST_SAMPLE_PORT": str(port)})
         _read(tour)
         _import(tour)
         _send(tour)
         _plan(tour)
-    _where_to_look(home)
+    _where_to_look(home, port)
+
+
+def _blog(anchor: datetime, port: int) -> AbstractContextManager[object]:
+    """The sample blog on this port: the one that is served there already, or a new one."""
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        with urlopen(url, timeout=5) as answer:  # noqa: S310  a fixed http address
+            if answer.headers.get("X-Digest-Sample"):
+                return nullcontext()
+    except OSError:
+        return SampleServer(anchor=anchor, now=lambda: datetime.now(UTC), port=port)
+    return SampleServer(anchor=anchor, now=lambda: datetime.now(UTC), port=port)
 
 
 def _read(tour: Tour) -> None:
@@ -103,19 +122,27 @@ def _plan(tour: Tour) -> None:
     _line("Threads", f"{len(planned)} planned now, {len(threads)} in the preview channels")
 
 
-def _where_to_look(home: Path) -> None:
+def _where_to_look(home: Path, port: int) -> None:
+    usual = port == PORT
+    blog = "make blog" if usual else f"make blog PORT={port}"
+    first = (
+        ""
+        if usual
+        else f"  export DIGEST_SAMPLE_PORT={port}              where the sample blog is\n"
+    )
     var = Path(os.path.relpath(home / "var"))
     print(
         f"""
 Open in a browser:
   {var / "mail" / "index.html"}     the mails, as each reader got theirs
   {var / "social" / "index.html"}   the threads, as they will look
-Their pictures and links work while the sample blog is served: make blog
+Their pictures and links work while the sample blog is served: {blog}
 
 Then try:
-  .venv/bin/digest issues                     every issue and where it stands
-  .venv/bin/digest account 1                  who got what, as a balanced account
-  .venv/bin/digest posts --series pbr         a series with its introduction written last
+{first}  . .venv/bin/activate                        puts digest on your path
+  digest issues                     every issue and where it stands
+  digest account 1                  who got what, as a balanced account
+  digest posts --series pbr         a series with its introduction written last
 """
     )
 

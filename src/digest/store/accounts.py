@@ -87,6 +87,7 @@ class Frozen:
 
     address: str
     subscription_id: int
+    mask: int
     variant: StoredVariant
 
 
@@ -94,12 +95,12 @@ def variant_of(c: Connection, issue_id: int, address_key: str) -> Frozen | None:
     """The variant that a recipient of a frozen issue gets or got; None where not a recipient."""
     v, d = variants.c, deliveries.c
     query = (
-        select(d.address, d.subscription_id, v.id, v.subject, v.html, v.text)
+        select(d.address, d.subscription_id, v.mask, v.id, v.subject, v.html, v.text)
         .join(variants, v.id == d.variant_id)
         .where(d.issue_id == issue_id, d.address_key == address_key)
     )
     row = c.execute(query).one_or_none()
-    return Frozen(row[0], row[1], StoredVariant(*row[2:])) if row else None
+    return Frozen(row[0], row[1], row[2], StoredVariant(*row[3:])) if row else None
 
 
 def has_left(c: Connection, issue_id: int) -> bool:

@@ -169,13 +169,18 @@ def restore(
     return BackupReport(manifest.revision, manifest.created, rows, secret is not None)
 
 
+#: What a home folder holds before it did anything: replacing it loses nothing.
+_NO_LOSS = ("facts", "runs")
+
+
 def _clear(c: Connection, manifest: Manifest, *, force: bool) -> None:
     """Drop digest's own tables, if they are empty or may be replaced; no other's."""
     there = [t for t in _tables(c) if _is_ours(t, manifest)]
     full = [
         t.name
         for t in there
-        if c.execute(select(exists(select(literal(1)).select_from(t)))).scalar()
+        if t.name not in _NO_LOSS
+        and c.execute(select(exists(select(literal(1)).select_from(t)))).scalar()
     ]
     if full and not force:
         raise UsageError(

@@ -79,10 +79,11 @@ def draw_recipients(
     _wants.drop(c)
 
 
-def masks(c: Connection, issue: Issue, bits: Mapping[int, int]) -> list[int]:
-    """The different sets of picks that readers were left with."""
-    query = select(_masks(issue, bits).subquery().c.mask).distinct()
-    return sorted(c.scalars(query))
+def mask_counts(c: Connection, issue: Issue, bits: Mapping[int, int]) -> dict[int, int]:
+    """The different sets of picks that readers were left with, and how many readers each."""
+    mask = _masks(issue, bits).subquery().c.mask
+    rows = c.execute(select(mask, func.count()).group_by(mask).order_by(mask))
+    return {int(found): int(readers) for found, readers in rows}
 
 
 def enqueue(

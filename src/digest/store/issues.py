@@ -260,6 +260,11 @@ def _record(
     c.execute(insert(issue_transitions).values(issue_id=issue_id, **values))
 
 
+def record_decision(c: Connection, issue: Issue, act: Act) -> None:
+    """Keep a decision that leaves the issue's state as it is."""
+    _record(c, issue.id, (issue.state, issue.state), issue.hash, act)
+
+
 def mark_checked(c: Connection, issue_id: int, at: datetime) -> None:
     """Note that the picked posts were fetched again and stand as approved."""
     c.execute(update(issues).where(issues.c.id == issue_id).values(checked_at=at))
