@@ -74,7 +74,7 @@ def _blog(anchor: datetime, port: int) -> AbstractContextManager[object]:
     """The sample blog on this port: the one that is served there already, or a new one."""
     url = f"http://127.0.0.1:{port}/"
     try:
-        with urlopen(url, timeout=5) as answer:  # noqa: S310  a fixed http address
+        with urlopen(url, timeout=5) as answer:
             if answer.headers.get("X-Digest-Sample"):
                 return nullcontext()
     except OSError:
@@ -113,7 +113,9 @@ def _send(tour: Tour) -> None:
         _line("Issue", f"nothing new, nothing sent; issue {sent['issue']} is {sent['note']}")
     counts = sent["account"]
     terms = [f"{n} {state}" for state, n in counts.items() if n and state != "recipients"]
-    _line("Account", f"{counts['recipients']} recipients = {' + '.join(terms) or 0}")
+    others = sum(line["rhythm"] != "weekly" for line in tour.digest("readers", "list"))
+    rest = f"; {others} with another rhythm get theirs when it is due" if others else ""
+    _line("Account", f"{counts['recipients']} recipients = {' + '.join(terms) or 0}{rest}")
 
 
 def _plan(tour: Tour) -> None:
@@ -140,9 +142,9 @@ Their pictures and links work while the sample blog is served: {blog}
 
 Then try:
 {first}  . .venv/bin/activate                        puts digest on your path
-  digest issues                     every issue and where it stands
-  digest account 1                  who got what, as a balanced account
-  digest posts --series pbr         a series with its introduction written last
+  digest issues                               every issue and where it stands
+  digest account 1                            who got what, as a balanced account
+  digest posts --series pbr                   a series with its introduction written last
 """
     )
 
