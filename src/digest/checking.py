@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: What an editor does about a post that stops an issue.
+_CURES = {
+    "gone": "the draft that resume makes leaves it out",
+    "changed": "read it again by digest ingest --whole before you resume",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -62,7 +68,9 @@ def _posts(app: App, issue: Issue) -> Findings:
     finally:
         fetcher.close()
     _remember_gone(app, checks)
-    faults = [check.message for check in checks if check.verdict in {"gone", "changed"}]
+    faults = [
+        f"{check.message} ({_CURES[check.verdict]})" for check in checks if check.verdict in _CURES
+    ]
     warnings = [check.message for check in checks if check.verdict == "unreachable"]
     for warning in warnings:
         log.warning("issue %s: %s", issue.id, warning)

@@ -141,6 +141,8 @@ def _message(fault: Any, location: tuple[str, ...]) -> str:
         return _unknown_key(location)
     if fault["type"] == "missing":
         return "missing; add it"
+    if fault["type"].startswith("timezone"):
+        return "needs an offset from UTC, such as 2026-01-01T00:00:00+00:00"
     message = str(fault["msg"]).removeprefix("Value error, ")
     given = fault.get("input")
     shown = isinstance(given, (str, int, float, bool)) and "password" not in location

@@ -208,3 +208,77 @@ def test_a_run_that_was_killed_is_told_from_one_that_is_running(stocked):
 )
 def test_what_cannot_be_done_is_a_sentence_and_exit_code_2(stocked, arguments):
     assert "Traceback" not in stocked.run(*arguments, code=2).err
+
+
+def test_check_tells_the_faults_of_templates_whatever_is_wrong_with_config(stocked):
+    stocked.configure("newsletters.toml", 'mailer = "local"', 'mailer = "nomail"\ncap = 0')
+    stocked.configure("newsletters.toml", "cap = 12\n", "")
+    subject = stocked.home / "templates" / "email" / "weekly" / "subject.txt"
+    subject.write_text("{{ nonsense }}")
+    faults = stocked.json("check", code=2)["errors"]
+    assert {fault["key"] for fault in faults} >= {
+        "newsletters.weekly.mailer",
+        "newsletters.weekly.cap",
+    }
+    assert "templates/email/weekly/subject.txt" in {fault["file"] for fault in faults}
+
+
+def test_a_relay_for_readers_who_cannot_reach_their_links_is_a_fault(stocked):
+    relay = 'kind = "smtp"\nhost = "smtp.example.org"'
+    stocked.configure("site.toml", 'kind = "file"\npath = "var/mail"', relay)
+    (fault,) = stocked.json("check", code=2)["errors"]
+    assert fault["key"] == "site.links_url"
+
+
+def test_a_preview_of_nothing_leaves_no_earlier_one_behind(stocked):
+    out = stocked.home / "look"
+    picks(stocked, "--as-of", stocked.as_of)
+    assert (out / "issue.html").exists()
+    shown = stocked.json(
+        "preview", "weekly", "--as-of", later(stocked, days=-2000), "--out", str(out)
+    )
+    assert shown["nothing"]
+    assert {path.name for path in out.iterdir()} == {"picks.json"}
+
+
+def test_a_series_without_posts_says_so(desk):
+    assert "no post is in series:ipc" in desk.send("--series", "ipc")["note"]
+
+
+def test_only_what_was_paused_or_held_resumes(stocked, draft):
+    stocked.approve_and_deliver(int(draft))
+    assert "only paused or held" in stocked.run("resume", draft, code=2).err
+    assert "only a draft" in stocked.run("change", draft, "--introduction", "x", code=2).err
+
+
+def test_a_draft_says_who_would_get_what(stocked):
+    done = stocked.run("send", "weekly", "--as-of", stocked.as_of, code=3)
+    assert "11 readers would get it, in 7 variants" in done.out
+    assert stocked.json("account", "1")["recipients"] == 0
+
+
+def test_the_copy_of_one_reader_lists_its_own_posts(stocked):
+    follower = next(
+        line["address"]
+        for line in stocked.json("readers", "list")
+        if line["interests"] == "series:ipc"
+    )
+    shown = picks(stocked, "--as-of", stocked.as_of, "--for", follower)
+    ins = [pick for pick in shown.values() if pick["in"]]
+    assert len(ins) == 1
+    assert "in series:ipc" in ins[0]["reason"]
+
+
+def test_an_opt_in_mail_can_be_answered_by_mail(desk):
+    desk.run("readers", "add", "ann@example.org", "--newsletter", "weekly")
+    mail = desk.mails()["ann@example.org"]
+    text = mail.get_body(("plain",)).get_content()
+    subject = text.split("mailto:")[1].split()[0].split("subject=")[1].replace("%20", " ")
+    desk.run("readers", "confirm", "--token", subject)
+    assert desk.json("readers", "list")[0]["state"] == "active"
+
+
+def test_a_page_that_cannot_be_reached_is_kept_with_the_issue(stocked, blog, draft):
+    blog.server.stop()
+    stocked.approve_and_deliver(int(draft))
+    assert "not looked at again" in stocked.run("account", draft).out

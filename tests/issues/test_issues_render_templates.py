@@ -96,7 +96,7 @@ def test_a_syntax_error_has_file_and_line(templates: Path) -> None:
 def test_an_unknown_filter_has_file_and_line(templates: Path) -> None:
     spoil(templates, "_base/parts.txt", "| wrap", "| wrapp")
     assert {(p.file, p.key) for p in template_problems(templates, config())} == {
-        ("templates/email/_base/parts.txt", "line 12")
+        ("templates/email/_base/parts.txt", "line 13")
     }
 
 

@@ -32,7 +32,7 @@ def check(home: Home = None, as_json: Json = False) -> None:
 
 def _problems(home: Home) -> list[Problem]:
     from digest.errors import ConfigError
-    from digest.issues.render import template_problems
+    from digest.issues.render import folder_problems, template_problems
     from digest.settings import find_home, load_config
     from digest.social.checking import template_problems as social_problems
 
@@ -40,7 +40,7 @@ def _problems(home: Home) -> list[Problem]:
     try:
         config = load_config(folder)
     except ConfigError as error:
-        return list(error.problems)
+        return [*error.problems, *folder_problems(folder / "templates")]
     found = template_problems(folder / "templates", config)
     return sorted([*found, *social_problems(folder / "templates", config)])
 

@@ -161,13 +161,16 @@ def _classify(app: App) -> None:
 def _write_preview(
     app: App, shown: Preview, out: Path, reader: str | None, date: datetime
 ) -> PreviewFiles:
-    from digest.cli.previews import preview_files
+    from digest.cli.previews import PREVIEW_FILES, preview_files
     from digest.errors import UsageError
 
     made = preview_files(app, shown, reader, date)
     picks = json.dumps(_picks_json(made.picks), ensure_ascii=False, indent=2) + "\n"
     try:
         out.mkdir(parents=True, exist_ok=True)
+        for name in PREVIEW_FILES:
+            # What an earlier preview left here is not this one.
+            (out / name).unlink(missing_ok=True)
         for name, data in {**made.files, "picks.json": picks.encode()}.items():
             (out / name).write_bytes(data)
     except OSError as error:

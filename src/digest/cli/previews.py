@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from digest.mail.message import ReaderLinks
     from digest.model import Check
 
+#: What a preview of something to send consists of, beside its picks.
+PREVIEW_FILES = ("issue.html", "issue.txt", "issue.eml")
+
 #: Who a preview is addressed to where no reader is named (RFC 2606).
 NOBODY = "reader@example.org"
 

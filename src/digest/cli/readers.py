@@ -229,6 +229,7 @@ def import_(
             opened_app.store, opened_app.config, file, opened_app.clock(), dry_run=dry_run
         )
         run.counts = report.counts()
+        run.outcome = "partial" if report.bad_rows else "done"
     if as_json:
         show(asdict(report))
     else:

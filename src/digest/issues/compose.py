@@ -75,7 +75,7 @@ class Draft:
     @property
     def nothing(self) -> str:
         """Why there is nothing to send; empty where there is something."""
-        return _nothing(self.picks, self.posts.values(), self.asked.began)
+        return _nothing(self.asked, self.picks, self.posts.values())
 
     @property
     def hash(self) -> str:
@@ -296,7 +296,7 @@ def view_of(post: Post) -> PostView:
     )
 
 
-def _nothing(picks: Sequence[Pick], posts: Collection[Post], began: datetime) -> str:
+def _nothing(asked: Asked, picks: Sequence[Pick], posts: Collection[Post]) -> str:
     if any(pick.is_in for pick in picks):
         return ""
     if len(picks) == 1 and picks[0].code == "excluded":
@@ -308,10 +308,12 @@ def _nothing(picks: Sequence[Pick], posts: Collection[Post], began: datetime) ->
     taken = [pick for pick in picks if pick.code == "taken"]
     if thin:
         return f"{thin[0].reason} for the next issue"
+    if not asked.request.scope.is_all and not taken:
+        return f"no post is in {asked.request.scope}"
     if taken:
         return f"nothing else is new: {len(taken)} posts are {taken[-1].reason} or an earlier one"
     newest = max(posts, key=lambda post: post.arrived, default=None)
     if newest is None:
         return "no posts are stored yet; run `digest ingest`"
     last = f"the newest of {len(posts)} posts arrived on {newest.arrived:%Y-%m-%d}"
-    return f"nothing new since {began:%Y-%m-%d}: {last}"
+    return f"nothing new since {asked.began:%Y-%m-%d}: {last}"

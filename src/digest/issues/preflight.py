@@ -85,10 +85,10 @@ def _size(page: Page) -> Iterator[Finding]:
     largest = max(len(page.html.encode()), _encoded(page.html))
     if largest >= SIZE_LIMIT:
         beyond = ", ".join(_quoted(item) for item in _beyond(page)) or "the footer alone"
-        taken = f"the HTML takes {largest:,} bytes, and Gmail cuts it off at {SIZE_LIMIT:,}"
+        taken = f"the HTML takes {largest:,} bytes as sent; Gmail cuts it off at {SIZE_LIMIT:,}"
         yield Severity.ERROR, f"{taken}; what does not fit: {beyond}"
     elif largest >= SIZE_WARNING:
-        yield Severity.WARNING, f"the HTML takes {largest:,} of {SIZE_LIMIT:,} bytes"
+        yield Severity.WARNING, f"the HTML takes {largest:,} of {SIZE_LIMIT:,} bytes as sent"
 
 
 def _encoded(text: str) -> int:

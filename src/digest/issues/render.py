@@ -100,6 +100,16 @@ def template_problems(templates: Path, config: Config) -> list[Problem]:
     return sorted(problems)
 
 
+def folder_problems(templates: Path) -> list[Problem]:
+    """Every fault of the templates there are, where config cannot say which are in use."""
+    folders = [
+        path.name
+        for path in (templates / "email").glob("*")
+        if path.is_dir() and not path.name.startswith("_") and path.name != "opt-in"
+    ]
+    return sorted({problem for folder in folders for problem in _problems_of(folder, templates)})
+
+
 def _opt_in_context(site: Site, newsletter: Newsletter, token: str) -> dict[str, Any]:
     return {
         "language": site.language,
