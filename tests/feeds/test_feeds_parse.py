@@ -334,3 +334,40 @@ def test_ten_thousand_entries_are_not_all_read(make_rss):
     assert len(parsed.entries) == 5_000
     assert not parsed.whole
     assert parsed.problems == ("only the first 5000 of 6000 entries were read",)
+
+
+def test_of_an_export_only_published_posts_are_read(make_rss, make_item):
+    kinds = [
+        ("publish", "post"),
+        ("draft", "post"),
+        ("<![CDATA[private]]>", "<![CDATA[post]]>"),
+        ("inherit", "attachment"),
+        ("inherit", "post"),
+        ("publish", "page"),
+        ("", "post"),
+        ("<![CDATA[publish]]>", "<![CDATA[post]]>"),
+    ]
+    items = [
+        make_item(number, date="-0001-11-30" if status == "draft" else "")
+        .xml("https://blog.example")
+        .replace(
+            "</item>",
+            f"<wp:status>{status}</wp:status><wp:post_type>{kind}</wp:post_type></item>",
+        )
+        for number, (status, kind) in enumerate(kinds, 1)
+    ]
+    space = "<rss xmlns:wp='http://wordpress.org/export/1.2/'"
+    parsed = parse(make_rss(*items).replace("<rss", space, 1))
+    assert [entry.guid[-1] for entry in parsed.entries] == ["1", "8"]
+    assert parsed.whole
+    assert parsed.problems == tuple(
+        f"https://blog.example/?p={number}: is {what} in the export, left out"
+        for number, what in [
+            (2, "a draft"),
+            (3, "a post of status 'private'"),
+            (4, "an attachment"),
+            (5, "a post of status 'inherit'"),
+            (6, "a page"),
+            (7, "a post of status 'unknown'"),
+        ]
+    )

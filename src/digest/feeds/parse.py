@@ -95,6 +95,9 @@ def _entries(feed: str, url: str, found: Any, formed: WellFormed, problems: list
     for number, raw in enumerate(found.entries[:MAX_ENTRIES]):
         entry = _entry(feed, url, raw, default_author)
         name = entry_name(entry)
+        if unpublished := _unpublished(raw):
+            problems.append(f"{name}: is {unpublished} in the export, left out")
+            continue
         problems += [f"{name}: {what}" for what in _date_problems(raw, entry)]
         if number in formed.long_authors:
             problems.append(f"{name}: its author is longer than 1 KB and was left out")
@@ -105,6 +108,28 @@ def _entries(feed: str, url: str, found: Any, formed: WellFormed, problems: list
         problems.append(f"only the first {MAX_ENTRIES} of {len(found.entries)} entries were read")
     whole = not formed.cut_off and len(found.entries) <= MAX_ENTRIES
     return Parsed(tuple(entries), tuple(problems), whole)
+
+
+def _unpublished(raw: Any) -> str:
+    """What an entry of a WordPress export is, where it is no published post; else empty.
+
+    An export holds drafts, pages and attachments beside the posts, and says so in elements of
+    its own: https://github.com/WordPress/wordpress-develop/blob/trunk/src/wp-admin/includes/export.php
+    """
+    kind = _of_export(raw, "wp_post_type", "post")
+    status = _of_export(raw, "wp_status", "publish")
+    if kind != "post":
+        return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+    if status != "publish":
+        return "a draft" if status == "draft" else f"a post of status {status!r}"
+    return ""
+
+
+def _of_export(raw: Any, key: str, default: str) -> str:
+    """An element that only exports have; `default` where there is none."""
+    if key not in raw:
+        return default
+    return one_line(strip_controls(str(raw[key])), 60).lower() or "unknown"
 
 
 def entry_name(entry: Entry) -> str:
