@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -237,28 +237,41 @@ def test_missing_from_the_feed_is_not_deleted(read, blog, store):
     assert count(store) == 34
 
 
-def test_a_post_found_gone_is_back_once_its_feed_shows_it(any_store, fetcher, make_config, blog):
+def test_a_post_found_gone_is_back_once_its_feed_edits_it(any_store, fetcher, make_config, blog):
     config = make_config(blog=blog.url)
     refresh_feeds(any_store, config, fetcher, NOW)
     before = every_post(any_store)
-    shown, deep, deleted = before[33], before[3], before[32]
-    del blog.items[32]
+    shown, edited, deep = before[33], before[32], before[3]
+    blog.items[32].title = blog.items[3].title = "A better title"
     with any_store.write() as c:
-        mark_gone(c, [shown.id, deep.id, deleted.id], NOW + timedelta(days=1))
-    assert refresh_feeds(any_store, config, fetcher, LATER).feeds[0].status == "unchanged"
+        mark_gone(c, [shown.id, edited.id, deep.id], NOW)
+    assert refresh_feeds(any_store, config, fetcher, LATER).feeds[0].changed == 1
     after = {post.id: post for post in every_post(any_store)}
-    assert after[shown.id] == shown
-    assert after[deep.id].gone_at == after[deleted.id].gone_at == NOW + timedelta(days=1)
+    assert after[edited.id].gone_at is None
+    assert after[shown.id].gone_at == after[deep.id].gone_at == NOW
 
 
-def test_a_page_that_is_back_is_seen_though_its_feed_never_changed(read, blog, store):
+def test_a_post_that_is_gone_stays_so_while_its_feed_goes_on_showing_it(read, blog, store):
+    blog.validators = False
     read()
     post = every_post(store)[-1]
     with store.write() as c:
         mark_gone(c, [post.id], NOW)
-    assert read(LATER).status == "unchanged"
-    assert every_post(store)[-1] == post
-    assert read(LATER).proof.startswith("no gap: the feed is as it was")
+    for hour in range(1, 4):
+        assert read(NOW + timedelta(hours=hour)).status == "unchanged"
+        assert every_post(store)[-1].gone_at == NOW
+
+
+def test_another_feeds_shorter_version_is_no_edit(read, blog, new_blog, make_config, store):
+    read()
+    post = every_post(store)[-1]
+    with store.write() as c:
+        mark_gone(c, [post.id], NOW)
+    short = new_blog("/short/")
+    short.items = [replace(item, html="<p>Only a summary.</p>") for item in blog.items]
+    both = make_config(blog=blog.url, short=short.url)
+    read(LATER, both)
+    assert every_post(store)[-1].gone_at == NOW
 
 
 def test_a_changed_url_is_the_same_post(read, blog, store):

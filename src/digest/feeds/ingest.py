@@ -59,6 +59,7 @@ class _Taking:
     stored: dict[int, Stored]
     archive_until: datetime | None
     taken: dict[int, str] = field(default_factory=dict)
+    edited: set[int] = field(default_factory=set)
     new: int = 0
     changed: int = 0
     problems: list[str] = field(default_factory=list)
@@ -76,12 +77,14 @@ def store_page(
     slugs: Collection[str],
     skip: Collection[str],
     archive_until: datetime | None = None,
+    whole: bool = False,
 ) -> Page:
     """Insert new posts and update edited ones.
 
     `state` is the feed's as this reading began, `slugs` are all feeds that are read, and
     entries whose `entry_key` is in `skip` were stored before in this reading. New posts
-    published before `archive_until` are archive.
+    published before `archive_until` are archive. A post whose page was found gone is back with
+    an edit, or with a `whole` reading that sees it: a feed may go on showing what is gone.
     """
     problems: list[str] = []
     fresh = (entry for entry in entries if entry_key(entry) not in skip)
@@ -92,7 +95,7 @@ def store_page(
     for one in found:
         _take(taking, one)
     post_store.add_identities(c, taking.identities)
-    post_store.mark_shown(c, taking.taken, now)
+    post_store.mark_shown(c, taking.taken if whole else taking.edited, now)
     counts = (taking.new, taking.changed, tuple(taking.problems))
     return Page(*counts, taking.known_since, taking.touches)
 
@@ -160,6 +163,7 @@ def _compare(taking: _Taking, found: _Found, before: Stored) -> None:
     owned = before.feed == taking.state.slug or before.feed not in taking.slugs
     if owned and not unchanged:
         taking.changed += 1
+        taking.edited.add(before.id)
         arrived = before.arrived
         if arrived > taking.now:
             arrived = max(post.published, taking.now)

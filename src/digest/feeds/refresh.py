@@ -115,9 +115,8 @@ def refresh_feeds(
 
     `now` (UTC) is when posts found were first seen. A reading ends with a post that is known;
     a `whole` one reads every page, and so finds edits deep in the archive too.
-    `progress` is called before each page.
-    A feed that fails stands in the report and stops no other; UsageError where `only` names
-    no feed.
+    `progress` is called before each page. A feed that fails stands in the report and stops no
+    other; UsageError where `only` names no feed.
     """
     if only is not None and only not in config.feeds:
         raise UsageError(f"no feed {only!r} in config; there are: {', '.join(config.feeds)}")
@@ -207,6 +206,7 @@ def _store(reading: _Reading, parsed: Parsed) -> Page:
             slugs=reading.config.feeds,
             skip=reading.seen,
             archive_until=reading.archive_until,
+            whole=reading.whole,
         )
         if reading.whole:
             page = replace(page, known_since=None)

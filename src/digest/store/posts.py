@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, or_, select, text, tuple_, update
 from digest.feeds.identity import Key, identity_keys
 from digest.model import CleanPost, Image, Post
 from digest.store.dialect import insert_ignore
-from digest.store.tables import feeds, post_changes, post_identities, posts
+from digest.store.tables import post_changes, post_identities, posts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -127,18 +127,14 @@ def update_post(
 
 
 def mark_gone(c: Connection, post_ids: Collection[int], at: datetime) -> None:
-    """The posts' pages were found gone at `at`; a post that was gone already stays gone since then.
-
-    The feeds' validators are void with it: were a page back, an unchanged feed would not tell.
-    """
+    """The posts' pages were found gone at `at`; one gone already stays gone since then."""
     for chunk in _chunks(sorted(set(post_ids))):
         there = posts.c.id.in_(chunk) & posts.c.gone_at.is_(None)
-        if c.execute(update(posts).where(there).values(gone_at=at)).rowcount:
-            c.execute(update(feeds).values(etag=None, last_modified=None))
+        c.execute(update(posts).where(there).values(gone_at=at))
 
 
 def mark_shown(c: Connection, post_ids: Collection[int], now: datetime) -> None:
-    """A reading that began at `now` saw the posts in a feed: what was gone before then is back."""
+    """A reading that began at `now` found the posts to be there: what was gone before is back."""
     for chunk in _chunks(sorted(set(post_ids))):
         gone = posts.c.id.in_(chunk) & (posts.c.gone_at <= now)
         c.execute(update(posts).where(gone).values(gone_at=None))
