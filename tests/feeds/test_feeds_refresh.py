@@ -455,6 +455,17 @@ def test_one_bad_feed_stops_no_other(store, fetcher, make_config, blog):
     assert count(store) == 34
 
 
+@pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,hi", ""])
+def test_a_guid_in_the_place_of_a_link_is_told(read, web, make_rss, make_config, link):
+    guid = "https://blog.example/?p=7"
+    item = f"<title>t</title><guid isPermaLink='false'>{guid}</guid><link>{link}</link>"
+    date = "<pubDate>Sat, 21 Nov 2026 10:00:00 +0000</pubDate>"
+    url = web.put("/odd/", make_rss(f"<item>{item}{date}</item>"))
+    report = read(config=make_config(odd={"url": url, "paging": "none"}))
+    assert report.new == 1
+    assert report.problems == (f"{guid}: its link is no web address; its guid is used instead",)
+
+
 def test_a_bad_entry_stops_not_its_feed(read, new_blog, make_item, make_config, store):
     odd = new_blog("/odd/")
     odd.items = [make_item(1), make_item(2, link="javascript:alert(1)", guid="two"), make_item(3)]

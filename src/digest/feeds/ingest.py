@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from digest.feeds.clean import Unsaved, clean_entry
 from digest.feeds.identity import Identified, Key, identify, identity_keys
 from digest.feeds.parse import entry_key, entry_name
+from digest.feeds.urls import post_url
 from digest.store import posts as post_store
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ def _prepare(entry: Entry, slug: str, now: datetime, problems: list[str]) -> _Fo
         return None
     if entry.published is None and entry.updated is None:
         problems.append(f"{name}: has no date that exists; taken as first seen")
+    if post_url(entry.url, "") is None:
+        problems.append(f"{name}: its link is no web address; its guid is used instead")
     keys = identity_keys(slug, entry.guid, post.url)
     return _Found(name, post, entry.published is not None, keys)
 
