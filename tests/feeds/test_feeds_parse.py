@@ -144,7 +144,7 @@ def test_dates_that_do_not_exist_are_told(make_rss, date):
     item = f"<item><title>t</title><guid>g-1</guid><pubDate>{date}</pubDate></item>"
     parsed = parse(make_rss(item))
     assert parsed.entries[0].published is None
-    assert parsed.problems == (f"g-1: {date!r} is no date that exists",)
+    assert parsed.problems == (f"g-1: {date!r} is no date that exists; taken as first seen",)
 
 
 @pytest.mark.parametrize(

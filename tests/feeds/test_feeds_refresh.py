@@ -355,7 +355,7 @@ def test_a_post_without_a_date_keeps_the_day_it_was_seen(read, blog, make_item, 
     read()
     blog.items.append(make_item(99, date="Sat, 32 Nov 2026 08:00:00 +0000"))
     report = read(LATER)
-    assert len(report.problems) == 2
+    assert len(report.problems) == 1
     blog.validators = False
     assert read(LATER + timedelta(days=1)).changed == 0
     with store.read() as c:
@@ -455,15 +455,37 @@ def test_one_bad_feed_stops_no_other(store, fetcher, make_config, blog):
     assert count(store) == 34
 
 
+@pytest.fixture
+def report_of(read, web, make_rss, make_config):
+    """What reading a feed of this one item comes to."""
+
+    def report_of(item):
+        url = web.put("/odd/", make_rss(item))
+        return read(config=make_config(odd={"url": url, "paging": "none"}))
+
+    return report_of
+
+
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,hi", ""])
-def test_a_guid_in_the_place_of_a_link_is_told(read, web, make_rss, make_config, link):
+def test_a_guid_in_the_place_of_a_link_is_told(report_of, link):
     guid = "https://blog.example/?p=7"
     item = f"<title>t</title><guid isPermaLink='false'>{guid}</guid><link>{link}</link>"
     date = "<pubDate>Sat, 21 Nov 2026 10:00:00 +0000</pubDate>"
-    url = web.put("/odd/", make_rss(f"<item>{item}{date}</item>"))
-    report = read(config=make_config(odd={"url": url, "paging": "none"}))
+    report = report_of(f"<item>{item}{date}</item>")
     assert report.new == 1
     assert report.problems == (f"{guid}: its link is no web address; its guid is used instead",)
+
+
+@pytest.mark.parametrize(
+    ("date", "told"),
+    [
+        ("<pubDate>soon</pubDate>", "'soon' is no date that exists; taken as first seen"),
+        ("", "has no date; taken as first seen"),
+    ],
+)
+def test_a_date_that_is_missing_is_told_once(report_of, date, told):
+    item = f"<item><title>t</title><guid>https://blog.example/a</guid>{date}</item>"
+    assert report_of(item).problems == (f"https://blog.example/a: {told}",)
 
 
 def test_a_bad_entry_stops_not_its_feed(read, new_blog, make_item, make_config, store):

@@ -12,11 +12,12 @@ from digest.feeds.urls import post_url
 from digest.store import posts as post_store
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
     from datetime import datetime
 
     from sqlalchemy.engine import Connection
 
+    from digest.feeds.parse import Parsed
     from digest.model import CleanPost, Entry
     from digest.store.feeds import FeedState
     from digest.store.posts import Stored
@@ -71,7 +72,7 @@ class _Taking:
 
 def store_page(
     c: Connection,
-    entries: Sequence[Entry],
+    parsed: Parsed,
     state: FeedState,
     *,
     now: datetime,
@@ -80,7 +81,7 @@ def store_page(
     archive_until: datetime | None = None,
     whole: bool = False,
 ) -> Page:
-    """Insert new posts and update edited ones.
+    """Insert new posts and update edited ones, of the page as it was parsed.
 
     `state` is the feed's as this reading began, `slugs` are all feeds that are read, and
     entries whose `entry_key` is in `skip` were stored before in this reading. New posts
@@ -88,8 +89,8 @@ def store_page(
     an edit, or with a `whole` reading that sees it: a feed may go on showing what is gone.
     """
     problems: list[str] = []
-    fresh = (entry for entry in entries if entry_key(entry) not in skip)
-    found = [one for entry in fresh if (one := _prepare(entry, state.slug, now, problems))]
+    fresh = (entry for entry in parsed.entries if entry_key(entry) not in skip)
+    found = [one for entry in fresh if (one := _prepare(entry, parsed, state.slug, now, problems))]
     known = post_store.find_identities(c, (key for one in found for key in one.keys))
     stored = post_store.load_stored(c, set(known.values()))
     taking = _Taking(c, state, now, slugs, known, stored, archive_until, problems=problems)
@@ -101,15 +102,18 @@ def store_page(
     return Page(*counts, taking.known_since, taking.touches)
 
 
-def _prepare(entry: Entry, slug: str, now: datetime, problems: list[str]) -> _Found | None:
+def _prepare(
+    entry: Entry, parsed: Parsed, slug: str, now: datetime, problems: list[str]
+) -> _Found | None:
     """The entry as a post with its keys; None, and the reason in `problems`, where it is none."""
     name = entry_name(entry)
     post = clean_entry(entry, now=now)
     if isinstance(post, Unsaved):
         problems.append(f"{name}: left out, it has {post.reason}")
         return None
-    if entry.published is None and entry.updated is None:
-        problems.append(f"{name}: has no date that exists; taken as first seen")
+    undated = entry.published is None and entry.updated is None
+    if undated and entry_key(entry) not in parsed.misdated:
+        problems.append(f"{name}: has no date; taken as first seen")
     if post_url(entry.url, "") is None:
         problems.append(f"{name}: its link is no web address; its guid is used instead")
     keys = identity_keys(slug, entry.guid, post.url)

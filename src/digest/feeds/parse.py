@@ -41,13 +41,15 @@ class Parsed:
     """What a page of a feed holds, in its own order.
 
     Each problem names its entry by guid or title. `whole` is False where entries may be
-    missing because the text broke off. `fault` says why the page is no feed at all.
+    missing because the text broke off. `fault` says why the page is no feed at all. `misdated`
+    are the keys of entries whose problem is a date that does not exist.
     """
 
     entries: tuple[Entry, ...] = ()
     problems: tuple[str, ...] = ()
     whole: bool = True
     fault: str = ""
+    misdated: frozenset[str] = frozenset()
 
 
 def parse_feed(body: bytes, *, feed: str, url: str, content_type: str = "") -> Parsed:
@@ -91,6 +93,7 @@ def _feedparser(xml: str) -> tuple[Any, str]:
 def _entries(feed: str, url: str, found: Any, formed: WellFormed, problems: list[str]) -> Parsed:
     problems = [*problems, *formed.problems]
     entries = []
+    misdated = set()
     default_author = _author(found.feed) if found.version.startswith("atom") else ""
     for number, raw in enumerate(found.entries[:MAX_ENTRIES]):
         entry = _entry(feed, url, raw, default_author)
@@ -98,7 +101,9 @@ def _entries(feed: str, url: str, found: Any, formed: WellFormed, problems: list
         if unpublished := _unpublished(raw):
             problems.append(f"{name}: is {unpublished} in the export, left out")
             continue
-        problems += [f"{name}: {what}" for what in _date_problems(raw, entry)]
+        if fault := _date_fault(raw, entry):
+            problems.append(f"{name}: {fault}")
+            misdated.add(entry_key(entry))
         if number in formed.long_authors:
             problems.append(f"{name}: its author is longer than 1 KB and was left out")
         entries.append(entry)
@@ -107,7 +112,7 @@ def _entries(feed: str, url: str, found: Any, formed: WellFormed, problems: list
     if len(found.entries) > MAX_ENTRIES:
         problems.append(f"only the first {MAX_ENTRIES} of {len(found.entries)} entries were read")
     whole = not formed.cut_off and len(found.entries) <= MAX_ENTRIES
-    return Parsed(tuple(entries), tuple(problems), whole)
+    return Parsed(tuple(entries), tuple(problems), whole, misdated=frozenset(misdated))
 
 
 def _unpublished(raw: Any) -> str:
@@ -229,8 +234,9 @@ def _moment(raw: Any, key: str) -> datetime | None:
         return None
 
 
-def _date_problems(raw: Any, entry: Entry) -> list[str]:
+def _date_fault(raw: Any, entry: Entry) -> str:
     stated = one_line(str(raw.get("published") or ""), 60)
     if entry.published or not stated:
-        return []
-    return [f"{stated!r} is no date that exists"]
+        return ""
+    instead = "" if entry.updated else "; taken as first seen"
+    return f"{stated!r} is no date that exists{instead}"

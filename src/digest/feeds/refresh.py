@@ -200,7 +200,7 @@ def _store(reading: _Reading, parsed: Parsed) -> Page:
         lock_posts(c)
         page = store_page(
             c,
-            parsed.entries,
+            parsed,
             reading.state,
             now=reading.now,
             slugs=reading.config.feeds,
