@@ -157,6 +157,14 @@ def test_control_characters_go_and_letters_of_all_scripts_stay():
     assert post.html.encode()
 
 
+@pytest.mark.parametrize("number", [*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+def test_nothing_turns_the_direction_of_what_follows(number):
+    said = f"a{chr(number)}b&#{number};c"
+    post = clean(f"<p>{said}</p>", title=f"a{chr(number)}bc", author=f"a{chr(number)}bc")
+    assert (post.title, post.author) == ("abc", "abc")
+    assert (post.excerpt, post.text, post.html) == ("abc", "abc", "<p>abc</p>")
+
+
 def test_text_is_readable():
     post = clean(
         "<h2>Heading</h2><p>One<br>two\n three <b>bold</b>.</p>loose words<blockquote><p>Quoted</p></blockquote>"

@@ -11,9 +11,10 @@ import nh3
 from digest.feeds.tame import tame
 from digest.feeds.urls import MARK_HOST
 
-#: C0 but tab and line ends, DEL and C1, surrogates, and Unicode's non-characters.
+#: C0 but tab and line ends, DEL and C1, surrogates, and Unicode's non-characters; and what
+#: turns the direction of all that follows, beyond the text itself (UAX 9, 2.1 to 2.5).
 _CONTROLS = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef"
     + "".join(
         f"{chr(plane * 0x10000 + 0xFFFE)}{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(17)
     )
