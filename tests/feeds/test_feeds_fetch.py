@@ -198,6 +198,19 @@ def test_redirects_are_followed_and_told(web, get):
     assert (found.status, found.url) == (FetchStatus.OK, web.url + "/feed")
 
 
+@pytest.mark.parametrize("circle", [["/a"], ["/a", "/b"], ["/a", "/b", "/c"]])
+def test_redirects_in_a_circle_are_told(web, get, circle):
+    for here, there in zip(circle, [*circle[1:], circle[0]], strict=True):
+        web.put(here, status=302, Location=there)
+    found = get(web.url + "/a")
+    assert (found.status, found.reason) == (FetchStatus.FAILED, "redirects in a circle")
+    assert web.asked == circle
+
+
+def test_a_redirect_without_a_target_leads_nowhere(web, get):
+    assert "leads nowhere" in get(web.put("/a", status=302)).reason
+
+
 def test_redirects_end(web, get):
     for number in range(10):
         web.put(f"/{number}", status=302, Location=f"/{number + 1}")
@@ -224,13 +237,14 @@ def test_a_loopback_feed_may_not_lead_into_other_private_nets(web, get, target):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "0x7f000001"])
-def test_without_leave_nothing_private_is_read(web, get, host):
+def test_without_leave_nothing_private_is_read(web, get, host, caplog):
     port = web.url.rsplit(":", 1)[1]
     web.put("/feed", "secret")
     found = get(f"http://{host}:{port}/feed", allow_private=False)
     assert found.status is FetchStatus.FAILED
     assert "private" in found.reason
     assert web.asked == []
+    assert caplog.records == []
 
 
 def test_a_public_feed_never_gets_the_plain_session():

@@ -154,10 +154,14 @@ def _follow(sessions: Sessions, request: _Request, clock: Clock) -> Fetched:
     url = request.url
     try:
         own = private_kinds_of(url) if request.allow_private else frozenset()
+        asked = {url}
         for _hop in range(MAX_REDIRECTS + 1):
             found = _exchange(sessions.for_url(url, own), url, request, clock)
             if isinstance(found, Fetched):
                 return found
+            if found in asked:
+                return _failed(found, "redirects in a circle")
+            asked.add(found)
             url = found
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
         # urllib3 and the idna codec raise ValueErrors of their own for broken addresses.
@@ -178,9 +182,10 @@ def _exchange(
     ) as response:
         if response.status_code not in REDIRECTS:
             return _answer(response, url, request, clock)
-        target = urljoin(url, session.get_redirect_target(response) or "")
-    if urlsplit(target).scheme not in {"http", "https"} or target == url:
-        return _failed(url, f"redirects to {target[:200]!r}, which leads nowhere")
+        location = session.get_redirect_target(response) or ""
+        target = urljoin(url, location)
+    if not location or urlsplit(target).scheme not in {"http", "https"}:
+        return _failed(url, f"redirects to {location[:200]!r}, which leads nowhere")
     return target
 
 

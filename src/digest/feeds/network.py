@@ -6,6 +6,7 @@ would see which address a name leads to.
 
 from __future__ import annotations
 
+import logging
 import socket
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import IPv6Address, ip_address
@@ -17,6 +18,9 @@ from requests_hardened import Config, HTTPSession
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address
+
+# It logs each refused address as a warning; the feed's report says it, with the feed's name.
+logging.getLogger("requests_hardened.ip_filter").setLevel(logging.ERROR)
 
 
 class Sessions:
