@@ -12,11 +12,12 @@ import subprocess
 import sys
 import tarfile
 import tracemalloc
+from datetime import timedelta
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from digest.config import StoreSettings
 from digest.errors import UsageError
@@ -27,6 +28,7 @@ from digest.store.migrate import SCRIPTS, ensure_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from digest.store.engine import Store
@@ -359,6 +361,135 @@ def _restore_is_refused(filled, file, secret_path, now, spoil):
 def test_missing_file_is_a_clear_error(migrated, file, secret_path):
     with pytest.raises(UsageError, match="No such file"):
         restore(file, migrated, secret_path)
+
+
+# --- what a restore may not take back ----------------------------------------------------------
+
+_HOUR = timedelta(hours=1)
+
+
+def _suppress(store: Store, key: str, reason: str, at: datetime) -> None:
+    with store.write() as c:
+        row = {"address_key": key, "reason": reason, "origin": "reader", "at": at}
+        c.execute(insert(tables.suppressions).values(row))
+
+
+def _subscription(store: Store, **values: object) -> None:
+    """Change Ada's one subscription."""
+    with store.write() as c:
+        c.execute(update(tables.subscriptions).values(**values))
+
+
+def _stands(store: Store) -> tuple[str, datetime | None, str | None]:
+    s = tables.subscriptions.c
+    with store.read() as c:
+        return tuple(c.execute(select(s.state, s.ended_at, s.ended_reason)).one())
+
+
+def test_suppressions_since_the_backup_stay(filled, file, secret_path, now):
+    _suppress(filled, "old@example.org", "bounced", now)
+    backup(filled, secret_path, file, now)
+    later = now + _HOUR
+    with filled.write() as c:
+        c.execute(update(tables.suppressions).values(reason="changed since"))
+    _suppress(filled, "new@example.org", "complained", later)
+
+    assert restore(file, filled, secret_path, force=True).kept == 1
+    with filled.read() as c:
+        found = {row.address_key: row for row in c.execute(select(tables.suppressions))}
+    assert len(found) == 3
+    assert found["old@example.org"].reason == "bounced", "the file's own"
+    assert tuple(found["new@example.org"]) == ("new@example.org", "complained", "reader", later)
+    assert restore(file, filled, secret_path, force=True).kept == 1, "nor by a second restore"
+
+
+@pytest.mark.parametrize(
+    ("in_file", "there", "ends"),
+    [
+        pytest.param({}, {}, True, id="active, then left"),
+        pytest.param({"state": "pending", "consent_at": None}, {}, True, id="pending, then left"),
+        pytest.param({}, {"state": "pending"}, True, id="left, then signed up by anyone"),
+        pytest.param(
+            {"state": "pending", "consent_at": None},
+            {"state": "pending"},
+            False,
+            id="a sign-up waits in both",
+        ),
+        pytest.param({}, {"ended_at": None}, True, id="left, nobody knows when"),
+        pytest.param({"consent_at": _HOUR}, {}, True, id="consent as old as the leaving"),
+        pytest.param({"consent_at": 2 * _HOUR}, {}, False, id="consent newer than the leaving"),
+        pytest.param({}, {"newsletter": "another"}, False, id="left another newsletter"),
+    ],
+)
+def test_reader_who_left_since_the_backup_stays_away(
+    *, filled, file, secret_path, now, in_file, there, ends
+):
+    after = in_file.get("consent_at", -_HOUR)
+    _subscription(filled, **(in_file | {"consent_at": None if after is None else now + after}))
+    backup(filled, secret_path, file, now)
+    before = _stands(filled)
+    left = {"state": "ended", "ended_at": now + _HOUR, "ended_reason": "unsubscribed"} | there
+    _subscription(filled, **left)
+
+    assert restore(file, filled, secret_path, force=True).kept == ends
+    expected = ("ended", left["ended_at"], "unsubscribed") if ends else before
+    assert _stands(filled) == expected
+
+
+def test_reader_is_known_by_address_not_by_number(*, filled, target, file, secret_path, now, put):
+    """The database replaced need not be the one the backup is of."""
+    backup(filled, secret_path, file, now)
+    ensure_schema(target, backup=None)
+    with target.write() as c:
+        put(c, tables.subscribers, address="bob@example.org", address_key="bob@example.org")
+        put(c, tables.subscribers, address="ADA@example.org", address_key="ada@example.org")
+        for number, reason in ((1, "Bob left"), (2, "Ada left")):
+            put(
+                c,
+                tables.subscriptions,
+                subscriber_id=number,
+                rhythm="weekly",
+                state="ended",
+                ended_at=now + _HOUR,
+                ended_reason=reason,
+            )
+    assert restore(file, target, secret_path, force=True).kept == 1
+    assert _stands(target) == ("ended", now + _HOUR, "Ada left")
+
+
+def test_old_database_keeps_them_through_a_migration(
+    *, filled, file, secret_path, now, next_scripts
+):
+    backup(filled, secret_path, file, now)
+    _suppress(filled, "new@example.org", "complained", now)
+    _subscription(filled, state="ended", ended_at=now + _HOUR, ended_reason="unsubscribed")
+    assert restore(file, filled, secret_path, force=True, scripts=next_scripts).kept == 2
+    assert restore(file, filled, secret_path, force=True, scripts=next_scripts).kept == 2
+    assert _stands(filled) == ("ended", now + _HOUR, "unsubscribed")
+
+
+def test_suppression_while_a_restore_runs_is_kept_or_comes_after(filled, file, secret_path, now):
+    backup(filled, secret_path, file, now)
+    asked, stop = [], Event()
+
+    def go_on() -> None:
+        while not stop.is_set():
+            key = f"{len(asked)}@example.org"
+            _suppress(filled, key, "complained", now)
+            asked.append(key)
+
+    writer = Thread(target=go_on)
+    writer.start()
+    try:
+        for _ in range(3):
+            restore(file, filled, secret_path, force=True)
+    finally:
+        stop.set()
+        writer.join()
+    with filled.read() as c:
+        found = set(c.execute(select(tables.suppressions.c.address_key)).scalars())
+    assert asked
+    assert found >= set(asked)
 
 
 # --- size --------------------------------------------------------------------------------------

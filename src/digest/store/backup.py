@@ -50,6 +50,7 @@ from digest.store.migrate import (
     upgrade,
     version,
 )
+from digest.store.standing import put_over, set_aside
 from digest.store.tables import metadata
 
 if TYPE_CHECKING:
@@ -66,12 +67,16 @@ _CHUNK = 100
 
 @dataclass(frozen=True, slots=True)
 class BackupReport:
-    """What a backup holds, or what a restore put back: rows by table, and of which revision."""
+    """What a backup holds, or what a restore put back: rows by table, and of which revision.
+
+    `kept` is how many suppressions and endings, newer than the file, a restore let stand.
+    """
 
     revision: str
     created: datetime
     rows: dict[str, int]
     with_secret: bool
+    kept: int = 0
 
 
 # --- backup ------------------------------------------------------------------------------------
@@ -139,6 +144,11 @@ def restore(
     The file is checked whole before anything is touched, and the database changes in one
     transaction. Raises `UsageError`, with nothing changed, where the file is damaged or not a
     backup, comes from a newer digest, or the database holds rows and `force` is not given.
+
+    No restore makes an address mailable again: a suppression that the file lacks stays, and a
+    subscription ended in the database is ended afterwards, unless the file's consent is newer
+    than that. A reader erased since the backup comes back with it, as no address is left to
+    find them by: erase them again.
     """
     with reading(file) as raw:
         manifest = verified(file, raw)
@@ -148,14 +158,19 @@ def restore(
                 " nothing was changed. Restore it with the newer digest that made it"
             )
         with migrating(store) as c:
-            check_known(revision_of(c), scripts)
-            _clear(c, manifest, force=force)
+            found = revision_of(c)
+            check_known(found, scripts)
+            there = _replaceable(c, manifest, force=force)
+            if found is not None:
+                set_aside(c, {table.name: table for table in there})
+            _drop(c, there)
             upgrade(c, scripts, manifest.revision)
             secret = _load(c, file, raw, manifest)
             lost = orphan(c)
             if lost is not None:
                 raise damaged(file, lost)
             upgrade(c, scripts)
+            kept = 0 if found is None else put_over(c)
     # After the commit: a kill in between is cured by doing it again, with `force`.
     if secret is not None:
         secret_path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,15 +181,15 @@ def restore(
         for name, member in manifest.members.items()
         if name != SECRET
     }
-    return BackupReport(manifest.revision, manifest.created, rows, secret is not None)
+    return BackupReport(manifest.revision, manifest.created, rows, secret is not None, kept)
 
 
 #: What a home folder holds before it did anything: replacing it loses nothing.
 _NO_LOSS = ("facts", "runs")
 
 
-def _clear(c: Connection, manifest: Manifest, *, force: bool) -> None:
-    """Drop digest's own tables, if they are empty or may be replaced; no other's."""
+def _replaceable(c: Connection, manifest: Manifest, *, force: bool) -> list[Table]:
+    """Digest's own tables, if they are empty or may be replaced; no other's."""
     there = [t for t in _tables(c) if _is_ours(t, manifest)]
     full = [
         t.name
@@ -187,6 +202,10 @@ def _clear(c: Connection, manifest: Manifest, *, force: bool) -> None:
             f"the database holds {', '.join(full)} already; nothing was changed. "
             "Restore into an empty database, or replace everything with --force"
         )
+    return there
+
+
+def _drop(c: Connection, there: list[Table]) -> None:
     for table in reversed(there):
         table.drop(c)
     c.execute(DropTable(version, if_exists=True))
