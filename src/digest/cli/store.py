@@ -35,7 +35,7 @@ def backup(file: File, by: By = None, home: Home = None, as_json: Json = False) 
 def restore(
     file: File,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace what the database holds now.")
+        bool, typer.Option("--force", help="Replace what the database holds; who left stays away.")
     ] = False,
     by: By = None,
     home: Home = None,
@@ -48,13 +48,15 @@ def restore(
     from digest.store.backup import restore as bring_back
 
     with opened(home) as app:
-        bring_back(file, app.store, app.secret_path, force=force)
+        report = bring_back(file, app.store, app.secret_path, force=force)
         with recorded(app, "restore", by, force=force):
             pass
     if as_json:
-        show({"file": str(file), "restored": True})
-    else:
-        say(f"Restored from {file}.")
+        show({"file": str(file), "restored": True, "kept": report.kept})
+        return
+    say(f"Restored from {file}.")
+    if report.kept:
+        say(f"{report.kept} who left or were suppressed since the backup stay away.")
 
 
 def add_to(app: typer.Typer) -> None:
