@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 #: What an editor does about a post that stops an issue.
 _CURES = {
-    "gone": "the draft that resume makes leaves it out",
+    "gone": "the draft that resume makes leaves it out; if it is back, digest ingest --whole",
     "changed": "read it again by digest ingest --whole before you resume",
 }
 
@@ -78,7 +78,7 @@ def _posts(app: App, issue: Issue) -> Findings:
 
 
 def _remember_gone(app: App, checks: Sequence[Recheck]) -> None:
-    """No later issue picks them, until a feed states them again."""
+    """No later issue picks them, until an edit or a whole reading shows them again."""
     gone = [check.post_id for check in checks if check.verdict == "gone"]
     if gone:
         with app.store.write() as c:

@@ -196,6 +196,12 @@ def test_the_excerpt_is_the_first_paragraphs_cut_at_a_sentence():
     assert EXCERPT_LENGTH // 2 < len(post.excerpt) <= EXCERPT_LENGTH
 
 
+def test_an_excerpt_does_not_stop_within_somebodys_words():
+    told = "It was a long morning for everyone in the room. " * 4
+    post = clean(f"<p>{told}He wiped his hands and said, “Right. {'Let us begin. ' * 20}”</p>")
+    assert post.excerpt == told.strip()
+
+
 @pytest.mark.parametrize(
     ("content", "end"),
     [

@@ -371,3 +371,12 @@ def test_of_an_export_only_published_posts_are_read(make_rss, make_item):
             (7, "a post of status 'unknown'"),
         ]
     )
+
+
+def test_a_post_protected_by_a_password_is_left_out_of_an_export(make_rss, make_item):
+    item = make_item(1).xml("https://blog.example")
+    secret = "<wp:status>publish</wp:status><wp:post_password>hush</wp:post_password></item>"
+    space = "<rss xmlns:wp='http://wordpress.org/export/1.2/'"
+    parsed = parse(make_rss(item.replace("</item>", secret)).replace("<rss", space, 1))
+    assert parsed.entries == ()
+    assert "protected by a password" in parsed.problems[0]

@@ -127,7 +127,7 @@ def _unpublished(raw: Any) -> str:
         return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
     if status != "publish":
         return "a draft" if status == "draft" else f"a post of status {status!r}"
-    return ""
+    return "protected by a password" if raw.get("wp_post_password") else ""
 
 
 def _of_export(raw: Any, key: str, default: str) -> str:

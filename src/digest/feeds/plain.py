@@ -69,12 +69,20 @@ def cut(text: str, limit: int) -> str:
 
 
 def cut_at_sentence(text: str, limit: int) -> str:
-    """Like `cut`, but at the end of a sentence where one lies in the second half."""
+    """Like `cut`, but at the end of a sentence where one lies in the second half.
+
+    Not within somebody's words: a quotation that was opened is closed first.
+    """
     if len(text) <= limit:
         return text
     ends = [found.end() for found in _SENTENCE_END.finditer(text, 0, limit + 2)]
-    best = max((end for end in ends if end <= limit), default=0)
+    whole = [end for end in ends if end <= limit and not _speaks(text[:end])]
+    best = max(whole, default=0)
     return text[:best] if best > limit // 2 else cut(text, limit)
+
+
+def _speaks(text: str) -> bool:
+    return text.count("“") > text.count("”")
 
 
 def _whole_clusters(text: str, limit: int) -> str:
