@@ -1,5 +1,9 @@
 """The main job on PostgreSQL, by the one URL; and the move there from SQLite by a backup."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 pytestmark = pytest.mark.postgres
@@ -43,3 +47,20 @@ def test_a_site_moves_from_sqlite_by_its_backup(postgres, stocked, tmp_path):
     assert stocked.send()["state"] == "done"
     # Its counters go on where SQLite's stood.
     assert stocked.send("--series", "ipc", "--repeat", code=3)["issue"] == issue + 1
+
+
+def test_three_deliveries_of_one_issue_begun_at_once(postgres, desk, readers_csv):
+    postgres()
+    desk.run("ingest")
+    desk.run("readers", "import", readers_csv)
+    issue = str(desk.send(code=3)["issue"])
+    desk.run("approve", issue)
+    command = [sys.executable, "-m", "digest", "deliver", issue, "--home", str(desk.home)]
+    running = [
+        subprocess.Popen(command, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(3)
+    ]
+    said = [process.communicate()[0].decode() for process in running]
+    assert {process.returncode for process in running} <= {0, 3}, said
+    account = desk.json("deliver", issue)
+    assert account["submitted"] == account["recipients"] == len(desk.mails()) > 5
