@@ -11,7 +11,7 @@ SRC = Path(__file__).parents[1] / "src"
 
 #: From the ground up. A module may import what stands in its own layer or below.
 LAYERS = [
-    ("digest", "digest.errors", "digest.model", "digest.ports"),
+    ("digest", "digest.errors", "digest.model", "digest.ports", "digest.files"),
     ("digest.config",),
     # Decisions: pure functions of values.
     (

@@ -9,7 +9,7 @@ import logging
 import secrets
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from digest import checking
 from digest.errors import StateError
@@ -115,9 +115,11 @@ def _take_back(app: App, issue_id: int) -> None:
     is_dead = death_certificate(app.var / "run", "", app.clock())
     with app.store.write() as c:
         issue = issue_store.get_issue(c, issue_id, lock=True)
-        ledger.recover(c, issue_id, is_dead, app.clock())
+        doubts = ledger.recover(c, issue_id, is_dead, app.clock())
         if issue.state is IssueState.CANCELLED:
             ledger.cancel_open(c, issue_id, app.clock())
+    if doubts:
+        log.warning("issue %s: %s deliveries are uncertain after a crash", issue_id, doubts)
 
 
 #: Issues whose ledger may be opened again.
@@ -171,9 +173,9 @@ def _get(app: App, issue_id: int) -> Issue:
         return issue_store.get_issue(c, issue_id)
 
 
-def _move(app: App, issue: Issue, after: IssueState, act: Act, **values: Any) -> Issue:
+def _move(app: App, issue: Issue, after: IssueState, act: Act) -> Issue:
     with app.store.write() as c:
-        issue_store.move_issue(c, issue, after, act, **values)
+        issue_store.move_issue(c, issue, after, act)
         return issue_store.get_issue(c, issue.id)
 
 
@@ -220,7 +222,6 @@ def _deliver(app: App, issue: Issue, watch: Watch) -> Sent:
             mailer_key=app.mailer_key(newsletter.mailer),
             letters=Letters(app.config.site, newsletter, issue, app.secret, app.clock),
             worker=worker,
-            is_dead=death_certificate(folder, worker, app.clock()),
             clock=app.clock,
             should_stop=watch.should_stop,
             progress=watch.progress,

@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from digest.config import Newsletter, Site, StoreSettings
 from digest.mail.deliver import Shift, deliver
 from digest.mail.letters import Letters
-from digest.mail.worker import death_certificate, working
+from digest.mail.worker import working
 from digest.model import UNSUBSCRIBE_MARK, Envelope, IssueState, Receipt
 from digest.store import accounts, tables
 from digest.store.engine import open_store
@@ -91,7 +91,6 @@ def deliver_all(home: Path, readers: int) -> float:
             mailer_key="nod",
             letters=Letters(SITE, NEWSLETTER, issue, b"s" * 32, lambda: NOW),
             worker=worker,
-            is_dead=death_certificate(home / "run", worker, NOW),
             clock=lambda: NOW,
             should_stop=lambda: False,
             progress=lambda: None,

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
-    from zoneinfo import ZoneInfo
 
     from sqlalchemy.engine import Connection
 
@@ -83,17 +82,12 @@ class Draft:
             self.content, self.rendered, self.fallback_subject, repeat=self.asked.request.repeat
         )
 
-    @property
-    def blocked(self) -> bool:
-        """Whether the preflight forbids approval."""
-        return any(check.severity is Severity.ERROR for check in self.rendered.preflight)
-
 
 def compose(c: Connection, config: Config, templates: Path, request: Request) -> Draft:
     """The draft of the issue that is asked for. Raises UsageError for an unknown newsletter."""
     newsletter = newsletter_of(config, request.newsletter)
     zone = config.zone_of(newsletter)
-    period = _period(request, zone)
+    period = period_asked(config, request)
     before = period_before(request.rhythm, request.scheduled_at, zone)
     asked = Asked(request, period, before, _began(c, newsletter, request, before))
     shelf = read_shelf(c, config, request.scheduled_at)
@@ -158,7 +152,9 @@ def render_issue(content: IssueContent, templates: Path) -> tuple[Rendered, str]
     return render(content, templates, subject=subject), fallback
 
 
-def _period(request: Request, zone: ZoneInfo) -> str:
+def period_asked(config: Config, request: Request) -> str:
+    """The period that the request is about, before anything is composed."""
+    zone = config.zone_of(newsletter_of(config, request.newsletter))
     if request.rhythm is not Rhythm.EACH_POST:
         return period_of(request.rhythm, request.scheduled_at, zone, edition=request.edition)
     if request.post_id is None:

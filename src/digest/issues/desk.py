@@ -11,7 +11,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from digest.errors import StateError, UsageError
-from digest.issues.compose import Request, compose, issue_hash, newsletter_of, render_issue
+from digest.issues.compose import (
+    Request,
+    compose,
+    issue_hash,
+    newsletter_of,
+    period_asked,
+    render_issue,
+)
 from digest.issues.content import from_json, to_json
 from digest.issues.lifecycle import BEFORE_FREEZE
 from digest.issues.scope import parse_scope
@@ -43,20 +50,25 @@ def draft_issue(store: Store, config: Config, templates: Path, request: Request,
     with store.write() as c:
         ensure_memberships(c, config)
     with store.write() as c:
-        draft = compose(c, config, templates, request)
-        period = draft.asked.period
+        period = period_asked(config, request)
         known = issue_store.find_current(c, request.newsletter, str(request.scope), period)
+        if known is not None and known.state is not IssueState.SKIPPED:
+            return _as_asked(known, request)
+        draft = compose(c, config, templates, request)
         if known is None:
             return _insert(c, draft, act)
-        if known.state is IssueState.SKIPPED and not draft.nothing:
-            return _redraft(c, known, draft, act)
-        if known.repeat != request.repeat and known.state is not IssueState.SKIPPED:
-            word = "repeats" if known.repeat else "does not repeat"
-            raise UsageError(
-                f"issue {known.id} of {period} is {known.state} and {word} what readers had;"
-                f" ask for another by --edition {request.edition + 1}"
-            )
-        return known
+        return known if draft.nothing else _redraft(c, known, draft, act)
+
+
+def _as_asked(known: Issue, request: Request) -> Issue:
+    """The issue that a period has already; UsageError where it is not the one asked for."""
+    if known.repeat != request.repeat:
+        word = "repeats" if known.repeat else "does not repeat"
+        raise UsageError(
+            f"issue {known.id} of {known.period} is {known.state} and {word} what readers had;"
+            f" ask for another by --edition {request.edition + 1}"
+        )
+    return known
 
 
 def _insert(c: Connection, draft: Draft, act: Act) -> Issue:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from digest.errors import UsageError
-from digest.issues.compose import compose, render_variant
+from digest.issues.compose import compose, period_asked, render_variant
 from digest.issues.content import Rendered, from_json
 from digest.issues.freeze import wanted_items
 from digest.model import Interests, IssueState, Pick
@@ -76,10 +76,10 @@ class Copy:
 
 def preview(c: Connection, config: Config, templates: Path, request: Request) -> Preview:
     """The issue of the request's period: as stored, or as it would be composed now."""
-    draft = compose(c, config, templates, request)
-    stored = issue_store.find_current(c, request.newsletter, str(request.scope), draft.asked.period)
+    period = period_asked(config, request)
+    stored = issue_store.find_current(c, request.newsletter, str(request.scope), period)
     if stored is None or stored.state is IssueState.SKIPPED:
-        return _of_draft(draft)
+        return _of_draft(compose(c, config, templates, request))
     return _of_issue(c, stored)
 
 

@@ -21,7 +21,6 @@ from digest.store import deliveries as ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from digest.mail.letters import Letters
     from digest.ports import Clock, Mailer, Outcome
@@ -61,8 +60,6 @@ class Shift:
     mailer_key: str
     letters: Letters
     worker: str
-    #: Judges another worker by its name and the end of its lease.
-    is_dead: Callable[[str, datetime], bool]
     clock: Clock
     #: Asked between two deliveries, e.g. whether Ctrl-C was pressed.
     should_stop: Callable[[], bool]
@@ -73,9 +70,10 @@ class Shift:
 def deliver(shift: Shift, issue_id: int) -> Report:
     """Submit every delivery of the issue that is due, until none is left or something stops it.
 
-    First takes back what dead workers held. Several workers may do this at once.
+    The caller has recovered what dead workers held. Several workers may do this at once.
     """
-    take_back(shift, issue_id)
+    if shift.mailer.can_find:
+        _settle_by_look_up(shift, issue_id)
     with shift.store.read() as c:
         variants = accounts.load_variants(c, issue_id)
     tried = missed = 0
@@ -105,16 +103,6 @@ class _Step:
     stopped: bool = False
     fault: str = ""
     unreachable: str = ""
-
-
-def take_back(shift: Shift, issue_id: int) -> None:
-    """Recover what dead workers held; settle what the mailer can look up."""
-    with shift.store.write() as c:
-        doubts = ledger.recover(c, issue_id, shift.is_dead, shift.clock())
-    if doubts:
-        log.warning("issue %s: %s deliveries are uncertain after a crash", issue_id, doubts)
-    if shift.mailer.can_find:
-        _settle_by_look_up(shift, issue_id)
 
 
 def _settle_by_look_up(shift: Shift, issue_id: int) -> None:

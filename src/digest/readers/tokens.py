@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, overload
 
 from digest.errors import DigestError
+from digest.files import sync_folder
 
 Purpose: TypeAlias = Literal["unsubscribe", "opt-in"]
 
@@ -161,12 +162,4 @@ def _make_secret(path: Path) -> None:
             os.link(temporary, path)
     finally:
         Path(temporary).unlink()
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(path.parent)

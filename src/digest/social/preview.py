@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from digest.files import replace_text
 from digest.social.networks import NETWORKS, links_in
 from digest.social.slots import zone_of
 from digest.social.wording import fill
@@ -19,6 +17,7 @@ from digest.store.social import PublicationRow, ThreadRow, load_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
     from zoneinfo import ZoneInfo
 
     from digest.config import Config
@@ -77,7 +76,8 @@ def write_preview(store: Store, config: Config, templates: Path, path: Path) -> 
     """
     with store.read() as c:
         threads = load_threads(c)
-    _replace(path, page(threads, config, templates))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_text(path, page(threads, config, templates), mode=0o644)
     return path
 
 
@@ -146,15 +146,3 @@ def _is_web(url: str) -> bool:
         return urlsplit(url).scheme in {"http", "https"}
     except ValueError:
         return False
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-        Path(draft).chmod(0o644)
-        Path(draft).replace(path)
-    finally:
-        Path(draft).unlink(missing_ok=True)

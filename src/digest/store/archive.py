@@ -24,6 +24,7 @@ from typing import IO, TYPE_CHECKING, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from digest.errors import UsageError
+from digest.files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -129,15 +130,7 @@ def replacing(file: Path) -> Iterator[IO[bytes]]:
         Path(temporary).replace(file)
     finally:
         Path(temporary).unlink(missing_ok=True)
-    _sync_folder(file.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(file.parent)
 
 
 @contextmanager

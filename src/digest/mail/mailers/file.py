@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digest.errors import Unavailable, Uncertain
+from digest.files import sync_folder
 from digest.mail.mailers.mailbox_page import refresh_pages
 from digest.model import Receipt
 
@@ -83,7 +84,7 @@ class MaildirMailer:
             temporary.unlink(missing_ok=True)
             return Unavailable(f"the mailbox cannot be written: {error.strerror}")
         try:
-            _sync(target.parent)
+            sync_folder(target.parent)
         except OSError as error:
             return Uncertain(f"the mail was written, and may not last: {error.strerror}")
         return _receipt(target, name)
@@ -108,11 +109,3 @@ def _receipt(path: Path, name: str) -> Receipt:
         at=datetime.fromtimestamp(path.stat().st_mtime, UTC),
         url=path.absolute().as_uri(),
     )
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

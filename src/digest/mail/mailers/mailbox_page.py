@@ -9,15 +9,15 @@ from __future__ import annotations
 import email.policy
 import fcntl
 import logging
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.header import decode_header, make_header
 from email.parser import BytesHeaderParser, BytesParser
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from digest.files import replace_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,9 +74,9 @@ def _write_pages(root: Path) -> None:
     for mail in mails:
         # A mail never changes, and nor does its view.
         if not root.joinpath(mail.view).exists():
-            _write(root / mail.view, _view(pages, mail))
+            replace_text(root / mail.view, _view(pages, mail), mode=0o600)
     index = pages.get_template("mailbox.html")
-    _write(root / "index.html", index.render(mails=mails, count=len(paths)))
+    replace_text(root / "index.html", index.render(mails=mails, count=len(paths)), mode=0o600)
 
 
 def _mail_files(root: Path) -> Iterator[Path]:
@@ -134,14 +134,3 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         loader=FileSystemLoader(Path(__file__).parent / "pages"),
     )
-
-
-def _write(path: Path, page: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page)
-        Path(temporary).replace(path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
