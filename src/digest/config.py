@@ -7,10 +7,12 @@ and merges them and reports every fault at once. Unknown keys are faults.
 from __future__ import annotations
 
 import re
-from datetime import time
-from typing import Annotated, Literal
+from datetime import UTC, datetime, time, timedelta
+from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
+
+from cronsim import CronSim, CronSimError
 
 from pydantic import (
     AfterValidator,
@@ -71,12 +73,26 @@ def _address(value: str) -> str:
     return value
 
 
+def _cron(value: str) -> str:
+    # The moment is of no account: only the expression is read.
+    try:
+        CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
+    except CronSimError as error:
+        raise ValueError(f"not a cron expression of five fields: {error}") from None
+    return value
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 ZoneName = Annotated[str, AfterValidator(_time_zone)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Hashtag = Annotated[str, AfterValidator(_hashtag)]
 Term = Annotated[str, AfterValidator(_term)]
 Address = Annotated[str, AfterValidator(_address)]
+Cron = Annotated[str, AfterValidator(_cron)]
+
+#: What becomes of an issue that nobody decided on in time, or whose run came too late:
+#: it goes out, waits for an editor, or leaves its posts to the next issue.
+Policy: TypeAlias = Literal["send", "hold", "roll"]
 
 
 class Declared(BaseModel):
@@ -112,7 +128,8 @@ class StoreSettings(Declared):
     """`[store]`: where the ledger is kept."""
 
     url: Line = "sqlite:///var/digest.db"
-    """`sqlite:///PATH` from the home folder, or `postgresql://...`.
+    """`sqlite:///PATH` from the home folder, `postgresql://...`, or `embedded`: the PostgreSQL
+    that `digest up` runs.
 
     The environment's DIGEST_DATABASE_URL overrides it."""
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
@@ -242,6 +259,12 @@ class Newsletter(Declared):
     excluded: tuple[Line, ...] = ()
     """URLs or guids of posts that are never picked."""
     approval: Literal["required", "none"] = "required"
+    answer_within_hours: Annotated[int, Field(ge=1, le=24 * 60)] = 48
+    """How long a draft may wait for an editor's decision."""
+    unanswered: Policy = "hold"
+    """What becomes of a draft that nobody decided on in time; with preflight errors it is held."""
+    late: Policy = "roll"
+    """What becomes of an issue whose scheduled run came later than its flow allows."""
     introduction: str = ""
     utm: dict[Annotated[str, StringConstraints(pattern=r"^utm_[a-z]+$")], Line] = {}
     time_zone: ZoneName | None = None
@@ -278,6 +301,58 @@ class Channel(Declared):
     template: Slug = "thread"
 
 
+#: The flows there are, and after how many minutes a scheduled run of each came too late. What
+#: runs often is skipped when late, for the next run does the same work.
+FLOWS: dict[str, int] = {
+    "refresh-feeds": 120,
+    "weekly-digest": 24 * 60,
+    "series-digest": 24 * 60,
+    "theme-digest": 24 * 60,
+    "send-issue": 24 * 60,
+    "queue-social": 120,
+    "publish-social": 30,
+    "settle": 120,
+    "housekeeping": 60,
+}
+
+
+class Schedule(Declared):
+    """`[flows.FLOW.schedules.NAME]`: when a flow runs by itself."""
+
+    cron: Cron
+    """Five fields, on the wall clock of the time zone: `0 8 * * 1`."""
+    time_zone: ZoneName | None = None
+    """Default: the newsletter's, else the site's."""
+    parameters: dict[str, Any] = {}
+    """What the flow is asked, as in its form: `newsletter = "weekly"`."""
+
+
+class FlowSettings(Declared):
+    """`[flows.FLOW]`."""
+
+    late_after_minutes: Annotated[int, Field(ge=1)] | None = None
+    """A scheduled run that starts later than this came too late; each flow has a default."""
+    schedules: dict[Slug, Schedule] = {}
+
+
+class PrefectSettings(Declared):
+    """`[prefect]`: where Prefect's server answers. PREFECT_API_URL overrides it."""
+
+    api_url: HttpUrl = "http://127.0.0.1:4200/api"
+    """Of the API; the UI is the same address without `/api`."""
+    database: Literal["postgresql", "sqlite"] = "postgresql"
+    """What `digest up` runs Prefect on. On SQLite an editor's Resume is refused now and then."""
+    work_pool: Slug | None = None
+    """The pool that deployments go to where they are not served on this machine."""
+
+
+class Alerts(Declared):
+    """`[alerts]`: who is told of failed, crashed and silently dead runs."""
+
+    apprise_url: SecretStr = SecretStr("")
+    """An Apprise address such as `mailtos://...` or `slack://...`; empty: nobody is told."""
+
+
 class Config(Declared):
     """Everything declared, validated."""
 
@@ -289,6 +364,9 @@ class Config(Declared):
     themes: dict[Slug, Theme] = {}
     newsletters: dict[Slug, Newsletter]
     channels: dict[Slug, Channel] = {}
+    flows: dict[Slug, FlowSettings] = {}
+    prefect: PrefectSettings = PrefectSettings()
+    alerts: Alerts = Alerts()
 
     def zone_of(self, newsletter: Newsletter) -> ZoneInfo:
         return ZoneInfo(newsletter.time_zone or self.site.time_zone)
@@ -297,3 +375,17 @@ class Config(Declared):
 def rhythm_of(newsletter: Newsletter) -> Rhythm:
     """The rhythm that the newsletter's own cadence serves."""
     return Rhythm(newsletter.cadence)
+
+
+def lateness_limit(config: Config, flow: str) -> timedelta:
+    """After how long a scheduled run of the flow came too late."""
+    declared = config.flows.get(flow, FlowSettings()).late_after_minutes
+    return timedelta(minutes=declared or FLOWS[flow])
+
+
+def zone_of_schedule(config: Config, schedule: Schedule) -> ZoneInfo:
+    """The schedule's own zone, else that of the newsletter it is about, else the site's."""
+    newsletter = config.newsletters.get(schedule.parameters.get("newsletter", ""))
+    if schedule.time_zone:
+        return ZoneInfo(schedule.time_zone)
+    return config.zone_of(newsletter) if newsletter else config.site.zone

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from digest.config import Config, SmtpMailer
+from digest.config import FLOWS, Config, SmtpMailer
 from digest.errors import ConfigError, Problem, UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 #: Tables whose entries are named by the operator, and may come from several files.
-_NAMED = ("mailers", "feeds", "series", "themes", "newsletters", "channels")
+_NAMED = ("mailers", "feeds", "series", "themes", "newsletters", "channels", "flows")
+
+#: Parameters of flows that name something of config, and where that is declared.
+_NAMING = {"newsletter": "newsletters", "series": "series", "theme": "themes"}
 
 
 def find_home(option: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -194,6 +197,15 @@ def _dangling(tables: Mapping[str, Any], origins: Mapping[Keys, str]) -> list[Pr
         if declared.get("series") != "all":
             check((*path, "series"), declared.get("series"), "series")
         check((*path, "themes"), declared.get("themes"), "themes")
+    for flow, settings in _table(tables.get("flows")).items():
+        if flow not in FLOWS:
+            message = f"no flow {flow!r}; allowed: {', '.join(FLOWS)}"
+            problems.append(Problem(origins["flows", flow], f"flows.{flow}", message))
+        for name, schedule in _table(_table(settings).get("schedules")).items():
+            parameters = _table(_table(schedule).get("parameters"))
+            path = ("flows", flow, "schedules", name, "parameters")
+            for parameter, section in _NAMING.items():
+                check((*path, parameter), parameters.get(parameter), section)
     return problems
 
 
