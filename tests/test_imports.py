@@ -21,6 +21,7 @@ LAYERS = [
         "digest.readers",
         "digest.social",
         "digest.issues",
+        "digest.links",
     ),
     ("digest.store",),
     # Steps: they open transactions and talk to adapters.
@@ -44,9 +45,10 @@ LAYERS = [
         "digest.social.plan",
         "digest.social.preview",
     ),
-    ("digest.settings", "digest.logs", "digest.checking", "digest.notices"),
+    ("digest.settings", "digest.logs", "digest.checking", "digest.notices", "digest.previews"),
     ("digest.sending",),
     ("digest.bootstrap",),
+    ("digest.web",),
     ("digest.cli",),
     ("digest.__main__",),
 ]

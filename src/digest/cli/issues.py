@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from digest.bootstrap import App
-    from digest.cli.previews import PreviewFiles
     from digest.issues.compose import Request
     from digest.issues.preview import PickLine, Preview
+    from digest.previews import PreviewFiles
     from digest.sending import Sent
     from digest.store.issues import Issue
 
@@ -161,8 +161,8 @@ def _classify(app: App) -> None:
 def _write_preview(
     app: App, shown: Preview, out: Path, reader: str | None, date: datetime
 ) -> PreviewFiles:
-    from digest.cli.previews import PREVIEW_FILES, preview_files
     from digest.errors import UsageError
+    from digest.previews import PREVIEW_FILES, preview_files
 
     made = preview_files(app, shown, reader, date)
     picks = json.dumps(_picks_json(made.picks), ensure_ascii=False, indent=2) + "\n"

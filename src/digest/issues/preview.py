@@ -80,7 +80,25 @@ def preview(c: Connection, config: Config, templates: Path, request: Request) ->
     stored = issue_store.find_current(c, request.newsletter, str(request.scope), period)
     if stored is None or stored.state is IssueState.SKIPPED:
         return _of_draft(compose(c, config, templates, request))
-    return _of_issue(c, stored)
+    return preview_of_issue(c, stored)
+
+
+def preview_of_issue(c: Connection, issue: Issue) -> Preview:
+    """The issue as stored, whatever its state."""
+    return Preview(
+        issue_id=issue.id,
+        standing=f"issue {issue.id} ({issue.name}) as it stands: {issue.state}",
+        content=from_json(issue.content),
+        rendered=Rendered(issue.subject, "", issue.html, issue.text, issue.preflight),
+        both=(issue.subject, issue.fallback_subject),
+        picks=_lines(c, issue_store.picks_of(c, issue.id)),
+        nothing="" if issue.html else _why_nothing(c, issue),
+        repeat=issue.repeat,
+    )
+
+
+def _why_nothing(c: Connection, issue: Issue) -> str:
+    return issue_store.transitions_of(c, issue.id)[-1].reason
 
 
 def _as_frozen(variant: accounts.StoredVariant) -> Rendered:
@@ -102,20 +120,6 @@ def _of_draft(draft: Draft) -> Preview:
         picks=lines,
         nothing=draft.nothing,
         repeat=draft.asked.request.repeat,
-    )
-
-
-def _of_issue(c: Connection, issue: Issue) -> Preview:
-    picks = issue_store.picks_of(c, issue.id)
-    return Preview(
-        issue_id=issue.id,
-        standing=f"issue {issue.id} ({issue.name}) as it stands: {issue.state}",
-        content=from_json(issue.content),
-        rendered=Rendered(issue.subject, "", issue.html, issue.text, issue.preflight),
-        both=(issue.subject, issue.fallback_subject),
-        picks=_lines(c, picks),
-        nothing="",
-        repeat=issue.repeat,
     )
 
 

@@ -1,6 +1,6 @@
-"""Tokens that say which subscription a link or mail means, signed with the site's own secret.
+"""Tokens that say which subscription or issue a link means, signed with the site's own secret.
 
-A token is the subscription's number and the first 16 bytes of an HMAC-SHA256 over purpose and
+A token is that number and the first 16 bytes of an HMAC-SHA256 over purpose and
 number: it needs no row in the store, tells nothing about the reader, and cannot be made or
 changed by anyone without the secret. The secret is made at the first run; losing it makes every
 link in every mail ever sent useless, so it belongs in the backup.
@@ -23,9 +23,9 @@ from typing import Literal, TypeAlias, overload
 from digest.errors import DigestError
 from digest.files import sync_folder
 
-Purpose: TypeAlias = Literal["unsubscribe", "opt-in"]
+Purpose: TypeAlias = Literal["unsubscribe", "opt-in", "preview"]
 
-#: How long an opt-in token is good for. Unsubscribe tokens never expire.
+#: How long an opt-in token is good for. The others never expire.
 OPT_IN_LIFE = timedelta(days=14)
 
 _SECRET_BYTES = 32
@@ -37,30 +37,27 @@ _TIME_BYTES = 6
 _SHAPES: dict[Purpose, re.Pattern[str]] = {
     "unsubscribe": re.compile(r"[A-Za-z0-9_-]{32}"),
     "opt-in": re.compile(r"[A-Za-z0-9_-]{40}"),
+    "preview": re.compile(r"[A-Za-z0-9_-]{32}"),
 }
 
 
 @overload
 def make_token(
-    secret: bytes, purpose: Literal["unsubscribe"], subscription_id: int, now: None = None
+    secret: bytes, purpose: Literal["unsubscribe", "preview"], number: int, now: None = None
 ) -> str: ...
 
 
 @overload
-def make_token(
-    secret: bytes, purpose: Literal["opt-in"], subscription_id: int, now: datetime
-) -> str: ...
+def make_token(secret: bytes, purpose: Literal["opt-in"], number: int, now: datetime) -> str: ...
 
 
-def make_token(
-    secret: bytes, purpose: Purpose, subscription_id: int, now: datetime | None = None
-) -> str:
+def make_token(secret: bytes, purpose: Purpose, number: int, now: datetime | None = None) -> str:
     """Return a token of 32 characters ("opt-in": 40), all of them safe in a URL as they are.
 
-    An "opt-in" token carries `now`, from which its 14 days count; an "unsubscribe" token is the
-    same whenever it is made.
+    `number` is a subscription's, for "preview" an issue's. An "opt-in" token carries `now`, from
+    which its 14 days count; the others are the same whenever they are made.
     """
-    payload = subscription_id.to_bytes(_ID_BYTES, "big")
+    payload = number.to_bytes(_ID_BYTES, "big")
     if now is not None:
         payload += int(now.timestamp()).to_bytes(_TIME_BYTES, "big")
     return urlsafe_b64encode(payload + _mac(secret, purpose, payload)).decode("ascii")
@@ -68,7 +65,7 @@ def make_token(
 
 @overload
 def read_token(
-    secret: bytes, purpose: Literal["unsubscribe"], token: str, now: None = None
+    secret: bytes, purpose: Literal["unsubscribe", "preview"], token: str, now: None = None
 ) -> int | None: ...
 
 
@@ -81,7 +78,7 @@ def read_token(
 def read_token(
     secret: bytes, purpose: Purpose, token: str, now: datetime | None = None
 ) -> int | None:
-    """Return the subscription that the token means, or None for any other text whatever.
+    """Return the subscription or issue that the token means, or None for any other text whatever.
 
     None stands for forged, changed, cut, made for another purpose or by another site, and, for
     "opt-in", made more than 14 days before `now` or after it.
@@ -95,6 +92,12 @@ def read_token(
     if now is not None and not _is_fresh(payload[_ID_BYTES:], now):
         return None
     return int.from_bytes(payload[:_ID_BYTES], "big")
+
+
+def signature(secret: bytes, purpose: str, text: str) -> str:
+    """Return 22 characters, safe in a URL, that nobody without the secret can make for `text`."""
+    mac = _mac(secret, f"text:{purpose}", text.encode())
+    return urlsafe_b64encode(mac).decode("ascii").rstrip("=")
 
 
 def keyed_hash(secret: bytes, address_key: str) -> str:

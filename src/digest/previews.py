@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from digest.errors import UsageError
 from digest.issues.compose import newsletter_of
 from digest.issues.preview import Copy, copy_for, picks_of_copy
+from digest.links import PREVIEW_TOKEN
 from digest.mail.addresses import AddressProblem, parse_address
 from digest.mail.letters import domain_of, issue_letter, links_for
 from digest.mail.message import build_message, reader_links, with_links
@@ -67,7 +68,7 @@ def preview_files(app: App, shown: Preview, reader: str | None, date: datetime) 
 
 
 def _sample_links(app: App, newsletter: Newsletter) -> ReaderLinks:
-    return reader_links(app.config.site.links_url, newsletter.unsubscribe_mailto, "PREVIEW")
+    return reader_links(app.config.site.links_url, newsletter.unsubscribe_mailto, PREVIEW_TOKEN)
 
 
 def _copy(app: App, shown: Preview, reader: str) -> Copy:

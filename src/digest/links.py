@@ -1,0 +1,96 @@
+"""Our own addresses, all below `site.links_url`, and the signature of the one with a query.
+
+Leaving has its addresses in `digest.mail.message`, for they stand in mails.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from digest.readers.tokens import make_token, signature
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from digest.issues.compose import Request
+
+#: Stand where a reader's own token would: in previews, and in editors' test copies.
+PREVIEW_TOKEN = "PREVIEW"  # noqa: S105  the token of nobody
+TEST_TOKEN = "TEST"  # noqa: S105  the token of nobody
+
+_SIGNATURE = "sig"
+#: In the order in which they are signed.
+_FIELDS = ("newsletter", "scope", "rhythm", "as_of", "repeat", "edition", "post")
+
+
+def preview_url(links_url: str, secret: bytes, issue_id: int) -> str:
+    """Where editors see an issue exactly as it goes out; whoever has the address may look."""
+    return _below(links_url, "preview", make_token(secret, "preview", issue_id))
+
+
+def look_url(links_url: str, secret: bytes, request: Request) -> str:
+    """Where editors see what would be composed for a request; nothing is stored for it."""
+    query = _canonical(_fields(request))
+    signed = urlencode({_SIGNATURE: signature(secret, "look", query)})
+    return _below(links_url, "look", query=f"{query}&{signed}")
+
+
+def issue_url(links_url: str, newsletter: str, scope: str, period: str) -> str:
+    """Where anyone reads an issue that went out: `/issues/weekly/series-ipc/2026-W47`."""
+    return _below(links_url, "issues", newsletter, scope.replace(":", "-", 1), period)
+
+
+def leave_url(links_url: str) -> str:
+    """The page that tells how to leave; personal links lead there where a mail is shown to all."""
+    return _below(links_url, "leave")
+
+
+def path_prefix(links_url: str) -> str:
+    """The path that all our addresses begin with: "" or such as "/letters"."""
+    return urlsplit(links_url).path.rstrip("/")
+
+
+def scope_from_path(part: str) -> str:
+    """The scope as `issue_url` wrote it: "series:ipc" from "series-ipc"."""
+    return part if part == "all" else part.replace("-", ":", 1)
+
+
+def fields_of_look(secret: bytes, query: str) -> Mapping[str, str] | None:
+    """What the query of a look asks for; None where we did not write it.
+
+    A program that passed it on may have escaped it anew or changed its order; nothing else.
+    """
+    pairs = parse_qsl(query, keep_blank_values=True)
+    given = dict(pairs)
+    signed = given.pop(_SIGNATURE, "")
+    if len(given) != len(pairs) - 1 or not given.keys() <= set(_FIELDS):
+        return None
+    expected = signature(secret, "look", _canonical(given))
+    genuine = hmac.compare_digest(signed.encode(errors="replace"), expected.encode())
+    return given if genuine else None
+
+
+def _fields(request: Request) -> dict[str, str]:
+    fields = {
+        "newsletter": request.newsletter,
+        "scope": str(request.scope),
+        "rhythm": str(request.rhythm),
+        "as_of": request.scheduled_at.isoformat(),
+        "repeat": str(int(request.repeat)),
+        "edition": str(request.edition),
+    }
+    if request.post_id is not None:
+        fields["post"] = str(request.post_id)
+    return fields
+
+
+def _canonical(fields: Mapping[str, str]) -> str:
+    return urlencode([(name, fields[name]) for name in _FIELDS if name in fields])
+
+
+def _below(links_url: str, *parts: str, query: str = "") -> str:
+    base = urlsplit(links_url)
+    path = "/".join([path_prefix(links_url), *(quote(part, safe=":") for part in parts)])
+    return urlunsplit((base.scheme, base.netloc, path, query, ""))
