@@ -11,7 +11,15 @@ SRC = Path(__file__).parents[1] / "src"
 
 #: From the ground up. A module may import what stands in its own layer or below.
 LAYERS = [
-    ("digest", "digest.errors", "digest.model", "digest.ports", "digest.files"),
+    (
+        "digest",
+        "digest.errors",
+        "digest.files",
+        "digest.locks",
+        "digest.model",
+        "digest.ports",
+        "digest.up.place",
+    ),
     ("digest.config",),
     # Decisions: pure functions of values.
     (
@@ -46,9 +54,12 @@ LAYERS = [
         "digest.social.preview",
     ),
     ("digest.settings", "digest.logs", "digest.checking", "digest.notices", "digest.previews"),
+    ("digest.up.connection",),
     ("digest.sending",),
     ("digest.bootstrap",),
+    ("digest.recording",),
     ("digest.web",),
+    ("digest.up",),
     ("digest.cli",),
     ("digest.__main__",),
 ]

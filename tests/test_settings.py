@@ -95,3 +95,21 @@ def test_a_folder_without_config_is_not_a_home(tmp_path):
         find_home(tmp_path, {})
     with pytest.raises(UsageError, match="has no config/ folder"):
         find_home(None, {"DIGEST_HOME": str(tmp_path)})
+
+
+def test_schedules_that_cannot_run_are_told(home):
+    (home / "config" / "flows.toml").write_text(
+        """
+        [flows.weekly-digest.schedules.monday]
+        cron = "0 8 * * funday"
+        time_zone = "Europe/Londinium"
+        parameters = { newsletter = "weakly" }
+        [flows.daily-digest]
+        """
+    )
+    found = faults(home)
+    key = "config/flows.toml: flows.weekly-digest.schedules.monday"
+    assert "not a cron expression of five fields" in found[f"{key}.cron"]
+    assert "Europe/Londinium" in found[f"{key}.time_zone"]
+    assert "allowed: weekly" in found[f"{key}.parameters.newsletter"]
+    assert "weekly-digest" in found["config/flows.toml: flows.daily-digest"]

@@ -52,6 +52,10 @@ class Sent:
     next_due: datetime | None = None
     #: Uncertain deliveries that nobody has decided yet.
     undecided: int = 0
+    #: The batch is through, and more may be due right now.
+    more: bool = False
+    #: Why the mailer could not be reached, or stopped; empty where it did its work.
+    fault: str = ""
 
     @property
     def complete(self) -> bool:
@@ -96,6 +100,17 @@ def _approve_by_policy(app: App, issue: Issue, act: Act) -> Issue:
 
 def send_issue(app: App, issue_id: int, act: Act, watch: Watch | None = None) -> Sent:
     """Go on with an issue from wherever it stands, as far as it can go now."""
+    begun = begin(app, issue_id, act)
+    if begun.issue.state is IssueState.SENDING:
+        return deliver_batch(app, issue_id, watch)
+    return begun
+
+
+def begin(app: App, issue_id: int, act: Act) -> Sent:
+    """Bring an approved issue to where deliveries can go out; safe to repeat.
+
+    What is wrong holds or pauses it; the note says so.
+    """
     _take_back(app, issue_id)
     issue = _get(app, issue_id)
     if issue.state in {IssueState.APPROVED, IssueState.FROZEN, IssueState.SENDING}:
@@ -105,8 +120,43 @@ def send_issue(app: App, issue_id: int, act: Act, watch: Watch | None = None) ->
         issue = freeze_issue(app.store, app.templates, issue_id, replace(act, at=app.clock()))
     if issue.state is IssueState.FROZEN:
         issue = _start(app, issue, act)
-    if issue.state is IssueState.SENDING:
-        return _deliver(app, issue, watch or Watch())
+    return _sent(app, issue, _standing(app, issue))
+
+
+def deliver_batch(
+    app: App, issue_id: int, watch: Watch | None = None, *, most: int | None = None
+) -> Sent:
+    """Deliver what is due of an issue that is being sent, `most` at a time; close it at its end."""
+    watch = watch or Watch()
+    issue = _get(app, issue_id)
+    newsletter = newsletter_of(app.config, issue.newsletter)
+    folder = app.var / "run"
+    with working(folder, secrets.token_hex(4)) as worker:
+        shift = Shift(
+            store=app.store,
+            mailer=app.mailer(newsletter.mailer),
+            mailer_key=app.mailer_key(newsletter.mailer),
+            letters=Letters(app.config.site, newsletter, issue, app.secret, app.clock),
+            worker=worker,
+            clock=app.clock,
+            should_stop=watch.should_stop,
+            progress=watch.progress,
+        )
+        report = deliver(shift, issue.id, most=most)
+    issue = _close(app, issue, report.mailer_fault)
+    note = ""
+    if report.mailer_fault:
+        note = f"mailer stopped: {report.mailer_fault}; then digest resume {issue.id}"
+    elif report.unreachable:
+        note = f"the mailer cannot be reached: {report.unreachable}"
+    sent = _sent(app, issue, note or _standing(app, issue), tried=report.tried)
+    more = report.more and issue.state is IssueState.SENDING
+    return replace(sent, more=more, fault=report.mailer_fault or report.unreachable)
+
+
+def standing(app: App, issue_id: int) -> Sent:
+    """Where an issue stands, and in words what is to be done; changes nothing."""
+    issue = _get(app, issue_id)
     return _sent(app, issue, _standing(app, issue))
 
 
@@ -210,30 +260,6 @@ def _start(app: App, issue: Issue, act: Act) -> Issue:
     except StateError:
         # Another run began it a moment ago; both may work on it.
         return _get(app, issue.id)
-
-
-def _deliver(app: App, issue: Issue, watch: Watch) -> Sent:
-    newsletter = newsletter_of(app.config, issue.newsletter)
-    folder = app.var / "run"
-    with working(folder, secrets.token_hex(4)) as worker:
-        shift = Shift(
-            store=app.store,
-            mailer=app.mailer(newsletter.mailer),
-            mailer_key=app.mailer_key(newsletter.mailer),
-            letters=Letters(app.config.site, newsletter, issue, app.secret, app.clock),
-            worker=worker,
-            clock=app.clock,
-            should_stop=watch.should_stop,
-            progress=watch.progress,
-        )
-        report = deliver(shift, issue.id)
-    issue = _close(app, issue, report.mailer_fault)
-    note = ""
-    if report.mailer_fault:
-        note = f"mailer stopped: {report.mailer_fault}; then digest resume {issue.id}"
-    elif report.unreachable:
-        note = f"the mailer cannot be reached: {report.unreachable}"
-    return _sent(app, issue, note or _standing(app, issue), tried=report.tried)
 
 
 def _close(app: App, issue: Issue, mailer_fault: str) -> Issue:

@@ -22,7 +22,7 @@ from digest.config import FLOWS, Config, SmtpMailer
 from digest.errors import ConfigError, Problem, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
 
@@ -34,6 +34,8 @@ _NAMED = ("mailers", "feeds", "series", "themes", "newsletters", "channels", "fl
 
 #: Parameters of flows that name something of config, and where that is declared.
 _NAMING = {"newsletter": "newsletters", "series": "series", "theme": "themes"}
+
+_ALL_FLOWS = ", ".join(FLOWS)
 
 
 def find_home(option: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -197,16 +199,22 @@ def _dangling(tables: Mapping[str, Any], origins: Mapping[Keys, str]) -> list[Pr
         if declared.get("series") != "all":
             check((*path, "series"), declared.get("series"), "series")
         check((*path, "themes"), declared.get("themes"), "themes")
+    for flow, name, parameters in _schedules(tables):
+        for parameter, section in _NAMING.items():
+            path = ("flows", flow, "schedules", name, "parameters", parameter)
+            check(path, parameters.get(parameter), section)
+    return problems + [
+        Problem(origins["flows", flow], f"flows.{flow}", f"no such flow; allowed: {_ALL_FLOWS}")
+        for flow in _table(tables.get("flows"))
+        if flow not in FLOWS
+    ]
+
+
+def _schedules(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Every schedule: its flow, its name, its parameters."""
     for flow, settings in _table(tables.get("flows")).items():
-        if flow not in FLOWS:
-            message = f"no flow {flow!r}; allowed: {', '.join(FLOWS)}"
-            problems.append(Problem(origins["flows", flow], f"flows.{flow}", message))
         for name, schedule in _table(_table(settings).get("schedules")).items():
-            parameters = _table(_table(schedule).get("parameters"))
-            path = ("flows", flow, "schedules", name, "parameters")
-            for parameter, section in _NAMING.items():
-                check((*path, parameter), parameters.get(parameter), section)
-    return problems
+            yield flow, name, _table(_table(schedule).get("parameters"))
 
 
 def _table(value: Any) -> Mapping[str, Any]:

@@ -30,8 +30,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "0002"
 
 
 def upgrade():
@@ -57,8 +57,8 @@ def _scripts(folder: Path, more: str) -> Scripts:
     """The revisions of a digest one release ahead."""
     ours = files("digest.store") / "migrations"
     copytree(str(ours), folder, ignore=ignore_patterns("__pycache__"))
-    (folder / "versions" / "r0002_next.py").write_text(NEXT.format(more=more))
-    return Scripts(str(folder), head="0002")
+    (folder / "versions" / "r9999_next.py").write_text(NEXT.format(more=more))
+    return Scripts(str(folder), head="9999")
 
 
 @pytest.fixture
@@ -130,6 +130,7 @@ def fill(put: Callable[..., int]) -> Callable[[Store], None]:
             put(c, tables.variants, mask=2**40)
             put(c, tables.reservations, repeat=0)
             put(c, tables.exclusions)
+            put(c, tables.asks)
             put(c, tables.deliveries, state="submitted", message_id="<1@x>", attempts=1)
             put(c, tables.delivery_events)
             put(c, tables.notices, kind="test", state="pending")

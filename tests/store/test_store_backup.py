@@ -146,12 +146,12 @@ def test_old_schema_is_backed_up_by_the_digest_that_migrates_it(
         filled, backup=lambda _: backup(filled, secret_path, file, now), scripts=next_scripts
     )
     # Back to the old digest by the backup, or on to the new one.
-    assert restore(file, target, secret_path).revision == "0001"
+    assert restore(file, target, secret_path).revision == "0002"
     assert _rows(target) == before
     restore(file, target, secret_path, force=True, scripts=next_scripts)
     assert _rows(target) == before
     ensure_schema(target, backup=None, scripts=next_scripts)
-    with pytest.raises(UsageError, match="revision 0002"):
+    with pytest.raises(UsageError, match="revision 9999"):
         restore(file, target, secret_path, force=True)
 
 

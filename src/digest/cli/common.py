@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import secrets
 import sys
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,10 +15,11 @@ import typer
 from digest.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from digest.bootstrap import App
     from digest.config import Config
+    from digest.recording import RunRecord
 
 #: No blog is older, and no calendar arithmetic breaks before.
 _FIRST_YEAR, _LAST_YEAR = 1970, 2999
@@ -103,36 +103,11 @@ def moment(text: str | None, config: Config) -> datetime | None:
 
 @contextmanager
 def recorded(app: App, what: str, by: str | None, **parameters: Any) -> Iterator[RunRecord]:
-    """Keep the run: begun now, ended with what the command says, or as failed."""
-    from digest.logs import mask
-    from digest.mail.worker import working
-    from digest.store.runs import Beginning, Ending, begin_run, end_run
+    """Keep the run of a command: begun now, ended with what it says, or as failed."""
+    from digest.recording import recorded as kept
 
-    with working(app.var / "run", secrets.token_hex(4)) as worker:
-        begun = Beginning(what, parameters, who(by), worker)
-        with app.store.write() as c:
-            run_id = begin_run(c, begun, app.clock())
-        record = RunRecord()
-        try:
-            yield record
-        except BaseException as error:
-            failed = Ending("failed", {}, mask(f"{type(error).__name__}: {error}"))
-            with app.store.write() as c:
-                end_run(c, run_id, failed, app.clock())
-            raise
-        ending = Ending(record.outcome, record.counts, record.reason, record.issue_id)
-        with app.store.write() as c:
-            end_run(c, run_id, ending, app.clock())
-
-
-class RunRecord:
-    """What a command has to say about its run."""
-
-    def __init__(self) -> None:
-        self.outcome = "done"
-        self.counts: Mapping[str, int] = {}
-        self.reason = ""
-        self.issue_id: int | None = None
+    with kept(app, what, who(by), parameters) as record:
+        yield record
 
 
 @contextmanager

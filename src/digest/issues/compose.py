@@ -47,6 +47,8 @@ class Request:
     edition: int = 1
     #: For the rhythm each-post, whose periods are posts: which one.
     post_id: int | None = None
+    #: Asked for by a schedule: what an editor or a policy ended in this period stays ended.
+    by_schedule: bool = False
 
 
 @dataclass(frozen=True, slots=True)

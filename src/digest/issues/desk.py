@@ -8,6 +8,7 @@ changes nothing.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from digest.errors import StateError, UsageError
@@ -30,6 +31,7 @@ from digest.store.memberships import ensure_memberships
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
     from pathlib import Path
 
     from sqlalchemy.engine import Connection
@@ -45,24 +47,39 @@ def draft_issue(store: Store, config: Config, templates: Path, request: Request,
     """The issue of the request's period: the one there is, or a new draft.
 
     With too few posts it is stored as skipped, with the reason; a later call in the same
-    period looks again. Two calls at once make one issue.
+    period looks again. Two calls at once make one issue. For a schedule, what was rejected,
+    cancelled or set aside in this period stays so: only an editor begins it anew.
     """
     with store.write() as c:
         ensure_memberships(c, config)
     with store.write() as c:
-        period = period_asked(config, request)
-        known = issue_store.find_current(c, request.newsletter, str(request.scope), period)
+        known = _known(c, config, request)
         if known is not None and known.state is not IssueState.SKIPPED:
             return _as_asked(known, request)
+        if known is not None and known.set_aside and request.by_schedule:
+            return known
         draft = compose(c, config, templates, request)
+        decide_by = _decide_by(config, request.newsletter, act)
         if known is None:
-            return _insert(c, draft, act)
-        return known if draft.nothing else _redraft(c, known, draft, act)
+            return _insert(c, draft, decide_by, act)
+        return known if draft.nothing else _redraft(c, known, draft, decide_by, act)
+
+
+def _known(c: Connection, config: Config, request: Request) -> Issue | None:
+    of = (request.newsletter, str(request.scope), period_asked(config, request))
+    known = issue_store.find_current(c, *of)
+    if known is None and request.by_schedule:
+        return issue_store.find_ended(c, *of)
+    return known
+
+
+def _decide_by(config: Config, newsletter: str, act: Act) -> datetime:
+    return act.at + timedelta(hours=newsletter_of(config, newsletter).answer_within_hours)
 
 
 def _as_asked(known: Issue, request: Request) -> Issue:
     """The issue that a period has already; UsageError where it is not the one asked for."""
-    if known.repeat != request.repeat:
+    if known.repeat != request.repeat and not request.by_schedule:
         word = "repeats" if known.repeat else "does not repeat"
         raise UsageError(
             f"issue {known.id} of {known.period} is {known.state} and {word} what readers had;"
@@ -71,7 +88,7 @@ def _as_asked(known: Issue, request: Request) -> Issue:
     return known
 
 
-def _insert(c: Connection, draft: Draft, act: Act) -> Issue:
+def _insert(c: Connection, draft: Draft, decide_by: datetime, act: Act) -> Issue:
     request = draft.asked.request
     issue_store.record_beginning(c, request.newsletter, draft.asked.began)
     state = IssueState.SKIPPED if draft.nothing else IssueState.DRAFT
@@ -84,6 +101,7 @@ def _insert(c: Connection, draft: Draft, act: Act) -> Issue:
         "repeat": request.repeat,
         "state": state,
         "scheduled_at": request.scheduled_at,
+        "decide_by": decide_by,
         **_drawn(draft),
     }
     issue_id = issue_store.insert_issue(c, values, act)
@@ -99,12 +117,13 @@ def _insert(c: Connection, draft: Draft, act: Act) -> Issue:
     return issue_store.get_issue(c, issue_id)
 
 
-def _redraft(c: Connection, issue: Issue, draft: Draft, act: Act) -> Issue:
+def _redraft(c: Connection, issue: Issue, draft: Draft, decide_by: datetime, act: Act) -> Issue:
     request = draft.asked.request
     values = {
         **_drawn(draft),
         "approved_hash": None,
         "checked_at": None,
+        "decide_by": decide_by,
         "repeat": request.repeat,
         "scheduled_at": request.scheduled_at,
     }
@@ -140,14 +159,22 @@ def _rendered(content: IssueContent, templates: Path, *, repeat: bool) -> dict[s
 
 
 def approve(
-    store: Store, templates: Path, issue_id: int, act: Act, *, subject: str | None = None
+    store: Store,
+    templates: Path,
+    issue_id: int,
+    act: Act,
+    *,
+    subject: str | None = None,
+    seen: str | None = None,
 ) -> Issue:
     """Approve a draft, with a typed subject if one is given.
 
-    What is approved is bound by its hash. A preflight error forbids it.
+    What is approved is bound by its hash; `seen` is that of the draft which the editor looked
+    at, where that is known to have been another moment. A preflight error forbids it.
     """
     with store.write() as c:
         issue = issue_store.get_issue(c, issue_id)
+        _refuse_unseen(issue, seen)
         values: dict[str, Any] = {}
         if subject:
             content = replace(from_json(issue.content), typed_subject=subject)
@@ -157,6 +184,11 @@ def approve(
         values["approved_hash"] = values.get("hash", issue.hash)
         issue_store.move_issue(c, issue, IssueState.APPROVED, act, **values)
         return issue_store.get_issue(c, issue_id)
+
+
+def _refuse_unseen(issue: Issue, seen: str | None) -> None:
+    if seen is not None and seen != issue.hash:
+        raise StateError(f"issue {issue.id} was changed since you looked at it; look again")
 
 
 def _refuse_errors(issue: Issue, checks: Collection[Any]) -> None:
@@ -173,13 +205,16 @@ def change(
     *,
     introduction: str | None = None,
     drop: Collection[int] = (),
+    seen: str | None = None,
 ) -> Issue:
     """Change a draft's introduction or drop posts from it; it is rendered anew, to be asked again.
 
-    `drop` holds post ids. Raises StateError where one is not in the issue.
+    `drop` holds post ids. Raises StateError where one is not in the issue, and where the draft
+    is not the one `seen` any more.
     """
     with store.write() as c:
         issue = issue_store.get_issue(c, issue_id)
+        _refuse_unseen(issue, seen)
         if issue.state is not IssueState.DRAFT:
             raise StateError(f"issue {issue_id} is {issue.state}; only a draft can be changed")
         content = from_json(issue.content)
@@ -220,6 +255,11 @@ def hold(store: Store, issue_id: int, act: Act) -> Issue:
 def reject(store: Store, issue_id: int, act: Act) -> Issue:
     """End an issue before anything went out; its period is free again."""
     return _move(store, issue_id, IssueState.REJECTED, act)
+
+
+def roll(store: Store, issue_id: int, act: Act) -> Issue:
+    """Set a draft aside for good: its posts wait for the next issue."""
+    return _move(store, issue_id, IssueState.SKIPPED, act)
 
 
 def pause(store: Store, issue_id: int, act: Act) -> Issue:
@@ -266,7 +306,7 @@ def resume(store: Store, config: Config, templates: Path, issue_id: int, act: Ac
         if draft.nothing:
             raise StateError(f"issue {issue_id} has no posts left: {draft.nothing}; reject it")
         redone = _edited_again(issue, draft, issue_store.picks_of(c, issue_id), templates)
-        return _redraft(c, issue, redone, act)
+        return _redraft(c, issue, redone, _decide_by(config, issue.newsletter, act), act)
 
 
 def _edited_again(issue: Issue, draft: Draft, before: Collection[Pick], templates: Path) -> Draft:

@@ -7,7 +7,8 @@ from digest.model import IssueState as S
 
 #: Every transition there is. What is not here cannot happen.
 TRANSITIONS: dict[S, frozenset[S]] = {
-    S.DRAFT: frozenset({S.APPROVED, S.HELD, S.REJECTED, S.CANCELLED, S.DRAFT}),
+    # Skipped: nobody decided in time, or its run came too late, and its posts wait.
+    S.DRAFT: frozenset({S.APPROVED, S.HELD, S.REJECTED, S.CANCELLED, S.DRAFT, S.SKIPPED}),
     S.APPROVED: frozenset({S.FROZEN, S.HELD, S.REJECTED, S.CANCELLED}),
     S.FROZEN: frozenset({S.SENDING, S.PAUSED, S.CANCELLED}),
     S.SENDING: frozenset({S.PAUSED, S.DONE, S.CANCELLED}),

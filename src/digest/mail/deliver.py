@@ -48,6 +48,8 @@ class Report:
     mailer_fault: str = ""
     #: Why the mailer could not be reached; it is worth trying later. Or empty.
     unreachable: str = ""
+    #: `most` were tried, and there may be more.
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,11 @@ class Shift:
     progress: Callable[[], None]
 
 
-def deliver(shift: Shift, issue_id: int) -> Report:
+def deliver(shift: Shift, issue_id: int, *, most: int | None = None) -> Report:
     """Submit every delivery of the issue that is due, until none is left or something stops it.
 
-    The caller has recovered what dead workers held. Several workers may do this at once.
+    With `most` it ends after so many. The caller has recovered what dead workers held. Several
+    workers may do this at once.
     """
     if shift.mailer.can_find:
         _settle_by_look_up(shift, issue_id)
@@ -78,7 +81,7 @@ def deliver(shift: Shift, issue_id: int) -> Report:
         variants = accounts.load_variants(c, issue_id)
     tried = missed = 0
     try:
-        while batch := _claim(shift, issue_id):
+        while batch := _claim(shift, issue_id, BATCH if most is None else most - tried):
             for claimed in batch:
                 step = _deliver_one(shift, claimed, variants[claimed.variant_id])
                 if step.stopped:
@@ -88,6 +91,8 @@ def deliver(shift: Shift, issue_id: int) -> Report:
                 missed = missed + 1 if step.unreachable else 0
                 if step.fault or missed == UNREACHABLE or shift.should_stop():
                     return Report(tried, step.fault, step.unreachable)
+            if tried == most:
+                return Report(tried, more=True)
         return Report(tried)
     finally:
         with shift.store.write() as c:
@@ -117,10 +122,10 @@ def _settle_by_look_up(shift: Shift, issue_id: int) -> None:
             ledger.settle(c, delivery_id, after, how=how, now=shift.clock())
 
 
-def _claim(shift: Shift, issue_id: int) -> list[Claimed]:
-    now = shift.clock()
+def _claim(shift: Shift, issue_id: int, most: int) -> list[Claimed]:
+    now, most = shift.clock(), min(most, BATCH)
     with shift.store.write() as c:
-        return ledger.claim(c, issue_id, shift.worker, now=now, until=now + LEASE, most=BATCH)
+        return ledger.claim(c, issue_id, shift.worker, now=now, until=now + LEASE, most=most)
 
 
 def _deliver_one(shift: Shift, claimed: Claimed, variant: StoredVariant) -> _Step:

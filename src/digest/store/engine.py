@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import make_url
 
+from digest.errors import UsageError
+from digest.locks import is_held
+from digest.up.place import Place
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
     from digest.config import StoreSettings
+
+#: In place of a URL: the PostgreSQL that `digest up` runs.
+EMBEDDED = "embedded"
 
 #: How long a writer waits for another one, in seconds.
 BUSY_SECONDS = 60
@@ -60,10 +67,22 @@ class Store:
 
 def open_store(settings: StoreSettings, home: Path, url: str | None = None) -> Store:
     """Open the store; `url` overrides the settings. A relative SQLite path starts at `home`."""
-    target = make_url(url or settings.url)
+    named = url or settings.url
+    target = make_url(embedded_url(home) if named == EMBEDDED else named)
     if target.get_backend_name() == "sqlite":
         return Store(_sqlite(target, home, settings.synchronous))
     return Store(create_engine(target.set(drivername="postgresql+psycopg"), pool_pre_ping=True))
+
+
+def embedded_url(home: Path) -> str:
+    """Where the PostgreSQL of `digest up` is reached. Raises UsageError while it does not run."""
+    place = Place(home)
+    if not is_held(place.lock("postgres")) or not place.postgres_url.exists():
+        raise UsageError(
+            f"[store] url is {EMBEDDED!r}: that PostgreSQL runs while `digest up` does; start "
+            "`digest up`, or name another database in DIGEST_DATABASE_URL"
+        )
+    return place.postgres_url.read_text(encoding="utf-8").strip()
 
 
 def _sqlite(url: URL, home: Path, synchronous: str) -> Engine:

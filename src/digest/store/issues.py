@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from sqlalchemy import Row
+    from sqlalchemy import Row, Select
     from sqlalchemy.engine import Connection
 
 
@@ -44,12 +44,18 @@ class Issue:
     hash: str
     approved_hash: str | None
     checked_at: datetime | None
+    decide_by: datetime | None
 
     @property
     def name(self) -> str:
         """How people call it: "weekly 2026-W47", "weekly series:ipc 2026-W47"."""
         scope = "" if self.scope == "all" else f"{self.scope} "
         return f"{self.newsletter} {scope}{self.period}"
+
+    @property
+    def set_aside(self) -> bool:
+        """Skipped although there was something to send: by a policy, not for want of posts."""
+        return self.state is IssueState.SKIPPED and bool(self.html)
 
     @property
     def errors(self) -> tuple[Check, ...]:
@@ -105,15 +111,25 @@ def get_issue(c: Connection, issue_id: int, *, lock: bool = False) -> Issue:
 
 def find_current(c: Connection, newsletter: str, scope: str, period: str) -> Issue | None:
     """The one issue of a period that is neither rejected nor cancelled."""
-    live = issues.c.state.not_in([IssueState.REJECTED, IssueState.CANCELLED])
-    query = select(issues).where(
-        issues.c.newsletter == newsletter,
-        issues.c.scope == scope,
-        issues.c.period == period,
-        live,
-    )
-    row = c.execute(query).one_or_none()
+    live = issues.c.state.not_in(_ENDED)
+    row = c.execute(_of_period(newsletter, scope, period).where(live)).one_or_none()
     return _issue(row) if row else None
+
+
+def find_ended(c: Connection, newsletter: str, scope: str, period: str) -> Issue | None:
+    """The last issue of a period that was rejected or cancelled."""
+    ended = _of_period(newsletter, scope, period).where(issues.c.state.in_(_ENDED))
+    row = c.execute(ended.order_by(issues.c.id.desc()).limit(1)).one_or_none()
+    return _issue(row) if row else None
+
+
+_ENDED = (IssueState.REJECTED, IssueState.CANCELLED)
+
+
+def _of_period(newsletter: str, scope: str, period: str) -> Select[Any]:
+    return select(issues).where(
+        issues.c.newsletter == newsletter, issues.c.scope == scope, issues.c.period == period
+    )
 
 
 def list_issues(c: Connection, newsletter: str | None = None) -> list[IssueLine]:

@@ -139,10 +139,12 @@ def standings_of(c: Connection, keys: Collection[str]) -> dict[tuple[str, str], 
     return {(standing.address_key, standing.newsletter): standing for standing in found}
 
 
-def standing(c: Connection, subscription_id: int) -> Standing | None:
-    """One subscription, held. Of an erased reader the address key is empty."""
+def standing(c: Connection, subscription_id: int, *, held: bool = True) -> Standing | None:
+    """One subscription, held for whoever writes. Of an erased reader the address key is empty."""
     query = _standings().where(subscriptions.c.id == subscription_id)
-    row = c.execute(query.with_for_update(of=subscriptions)).one_or_none()
+    if held:
+        query = query.with_for_update(of=subscriptions)
+    row = c.execute(query).one_or_none()
     return None if row is None else _standing(row)
 
 

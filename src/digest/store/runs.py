@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from digest.store.tables import runs
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from sqlalchemy import Select
     from sqlalchemy.engine import Connection
 
 
@@ -30,6 +31,7 @@ class Run:
     counts: dict[str, int]
     reason: str | None
     issue_id: int | None
+    prefect_run_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Beginning:
     actor: str
     #: By whose lock the run is known to be alive.
     worker: str
+    #: The flow run, where it is one.
+    prefect_run_id: str | None = None
 
 
 def begin_run(c: Connection, begun: Beginning, now: datetime) -> int:
@@ -62,6 +66,7 @@ def begin_run(c: Connection, begun: Beginning, now: datetime) -> int:
             parameters=dict(begun.parameters),
             actor=begun.actor,
             worker=begun.worker,
+            prefect_run_id=begun.prefect_run_id,
             started_at=now,
             outcome="running",
             counts={},
@@ -69,6 +74,17 @@ def begin_run(c: Connection, begun: Beginning, now: datetime) -> int:
         .returning(runs.c.id)
     ).scalar_one()
     return run_id
+
+
+def note_issue(c: Connection, run_id: int, issue_id: int) -> None:
+    """Say at once which issue a run is about, so that it is known whatever becomes of the run."""
+    c.execute(update(runs).where(runs.c.id == run_id).values(issue_id=issue_id))
+
+
+def earlier_tries(c: Connection, prefect_run_id: str) -> list[Run]:
+    """What a flow run did before it was suspended, retried or killed, oldest first."""
+    mine = _all().where(runs.c.prefect_run_id == prefect_run_id)
+    return [Run(*row) for row in c.execute(mine.order_by(runs.c.id))]
 
 
 def end_killed(c: Connection, is_dead: Callable[[str, datetime], bool], now: datetime) -> None:
@@ -90,15 +106,20 @@ def end_run(c: Connection, run_id: int, ending: Ending, now: datetime) -> None:
             outcome=ending.outcome,
             counts=dict(ending.counts),
             reason=ending.reason or None,
-            issue_id=ending.issue_id,
+            # One that was noted under way stays.
+            issue_id=func.coalesce(ending.issue_id, runs.c.issue_id),
         )
     )
 
 
 def list_runs(c: Connection, most: int) -> list[Run]:
     """The last runs, newest first."""
+    return [Run(*row) for row in c.execute(_all().order_by(runs.c.id.desc()).limit(most))]
+
+
+def _all() -> Select[Any]:
     r = runs.c
-    query = select(
+    return select(
         r.id,
         r.what,
         r.parameters,
@@ -109,5 +130,5 @@ def list_runs(c: Connection, most: int) -> list[Run]:
         r.counts,
         r.reason,
         r.issue_id,
-    ).order_by(r.id.desc())
-    return [Run(*row) for row in c.execute(query.limit(most))]
+        r.prefect_run_id,
+    )

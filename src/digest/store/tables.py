@@ -268,6 +268,8 @@ issues = Table(
     # ... and as approved: nothing else may go out.
     Column("approved_hash", String),
     Column("checked_at", Utc),
+    # A draft that nobody decided on by then is decided by the newsletter's policy.
+    Column("decide_by", Utc),
     _one_of("state", IssueState, "state"),
     CheckConstraint(
         # A CHECK passes where it comes out NULL, so NULL is excluded by name.
@@ -298,6 +300,27 @@ issue_transitions = Table(
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("hash", String),
+)
+
+# A question put to an editor about a draft, and the run that sleeps until it is answered.
+# `hash` is of the draft that was shown: an answer is about nothing else.
+asks = Table(
+    "asks",
+    metadata,
+    _id(),
+    _ref("issue_id", "issues.id"),
+    Column("prefect_run_id", String, nullable=False),
+    Column("hash", String, nullable=False),
+    Column("asked_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    Column("outcome", Text),
+    Index(
+        "uq_asks_one_open_per_issue",
+        "issue_id",
+        unique=True,
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
 )
 
 picks = Table(
@@ -500,4 +523,5 @@ runs = Table(
     Column("prefect_run_id", String),
     _one_of("outcome", ("running", "done", "nothing", "partial", "failed"), "outcome"),
     Index(None, "started_at"),
+    Index(None, "prefect_run_id"),
 )
