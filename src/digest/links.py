@@ -6,6 +6,7 @@ Leaving has its addresses in `digest.mail.message`, for they stand in mails.
 from __future__ import annotations
 
 import hmac
+from datetime import UTC
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PREVIEW_TOKEN = "PREVIEW"  # noqa: S105  the token of nobody
 TEST_TOKEN = "TEST"  # noqa: S105  the token of nobody
 
+_HERE = ("localhost", "127.0.0.1", "::1")
 _SIGNATURE = "sig"
 #: In the order in which they are signed.
 _FIELDS = ("newsletter", "scope", "rhythm", "as_of", "repeat", "edition", "post")
@@ -52,6 +54,12 @@ def path_prefix(links_url: str) -> str:
     return urlsplit(links_url).path.rstrip("/")
 
 
+def port_here(links_url: str) -> int | None:
+    """The port of this machine that our addresses name; None where they name another machine."""
+    parts = urlsplit(links_url)
+    return parts.port if parts.hostname in _HERE else None
+
+
 def scope_from_path(part: str) -> str:
     """The scope as `issue_url` wrote it: "series:ipc" from "series-ipc"."""
     return part if part == "all" else part.replace("-", ":", 1)
@@ -77,7 +85,8 @@ def _fields(request: Request) -> dict[str, str]:
         "newsletter": request.newsletter,
         "scope": str(request.scope),
         "rhythm": str(request.rhythm),
-        "as_of": request.scheduled_at.isoformat(),
+        # Without a plus sign, which some programs take for a space.
+        "as_of": request.scheduled_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "repeat": str(int(request.repeat)),
         "edition": str(request.edition),
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digest.cli import check, decisions, issues, ledger, posts, readers, social, store
+from digest.cli import check, decisions, issues, ledger, posts, readers, social, store, web
 from digest.errors import ConfigError, DigestError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _options(
         raise typer.Exit
 
 
-for room in (check, posts, issues, decisions, ledger, store):
+for room in (check, posts, issues, decisions, ledger, store, web):
     room.add_to(app)
 app.add_typer(readers.app, name="readers", help="Subscribers: add, import, list, leave.")
 app.add_typer(social.app, name="social", help="Hashtag threads: plan them and see them.")

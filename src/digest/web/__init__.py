@@ -1,0 +1,1 @@
+"""The pages: readers leave and confirm, anyone reads an issue, editors see it before it goes."""

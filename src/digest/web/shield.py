@@ -1,0 +1,116 @@
+"""Around every page: headers, a limit to what is sent to us, a log without secrets, a last net.
+
+Tokens are secrets, and stand in paths: the log names the route's pattern instead.
+"""
+
+from __future__ import annotations
+
+import logging
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from starlette.datastructures import Headers, MutableHeaders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+#: Far more than any form here or a mail program's POST needs.
+LARGEST_BODY = 64 * 1024
+
+#: What a page may do: show our own style, send forms to us, frame our own pages.
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'self'"
+)
+#: What a mail shown as a page may do: be looked at. Its links open beside its frame.
+MAIL_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src http: https: data:; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'self'; "
+    "sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+
+#: Set where the page itself says nothing else.
+_HEADERS = {
+    "Content-Security-Policy": PAGE_POLICY,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+    "Cache-Control": "no-store",
+}
+
+_log = logging.getLogger(__name__)
+
+
+def shielded(
+    app: ASGIApp, *, patterns: Mapping[Any, str], error_page: Callable[[int], Response]
+) -> ASGIApp:
+    """The app behind its shield.
+
+    `patterns` gives each endpoint's route as it may be logged.
+    """
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _body(scope, receive)
+        if body is None:
+            await error_page(413)(scope, receive, send)
+            return
+        await app(scope, _replayed(body, receive), send)
+
+    async def shield(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        status, began = 0, perf_counter()
+
+        async def with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await answer(scope, receive, with_headers)
+        except Exception:
+            _log.exception("a page failed: %s", _name(scope, patterns))
+            if status:
+                raise
+            await error_page(500)(scope, receive, with_headers)
+        finally:
+            took = round((perf_counter() - began) * 1000)
+            _log.info("%s %s %s, %s ms", scope["method"], _name(scope, patterns), status, took)
+
+    return shield
+
+
+def _name(scope: Scope, patterns: Mapping[Any, str]) -> str:
+    return patterns.get(scope.get("endpoint"), "(no such page)")
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes | None:
+    """The whole body, or None where it is too large."""
+    declared = Headers(scope=scope).get("content-length", "0")
+    if not declared.isdecimal() or int(declared) > LARGEST_BODY:
+        return None
+    body = bytearray()
+    while True:
+        message = await receive()
+        body.extend(message.get("body", b""))
+        if len(body) > LARGEST_BODY:
+            return None
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again
