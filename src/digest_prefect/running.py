@@ -1,0 +1,163 @@
+"""A flow run, as digest sees it: recorded in our database, its log lines in the UI."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from prefect.context import FlowRunContext
+from prefect.exceptions import Pause
+from prefect.logging.handlers import APILogHandler
+from prefect.states import Completed, Failed
+
+from digest.bootstrap import bootstrap
+from digest.config import lateness_limit
+from digest.logs import logging_to, mask
+from digest.recording import recorded
+from digest.store.runs import earlier_tries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prefect.client.schemas.objects import State
+
+    from digest.bootstrap import App
+    from digest.recording import RunRecord
+
+log = logging.getLogger("digest.flows")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The flow run under way, with the app it works with."""
+
+    app: App
+    record: RunRecord
+    #: Prefect's id of the run, the same through suspension and retries.
+    id: str
+    flow: str
+    #: When it was meant to start (UTC): what a period is told by, never the moment it did.
+    scheduled_at: datetime
+    by_schedule: bool
+    #: A run of no deployment has nothing that could be started again, so it cannot be suspended.
+    deployed: bool
+    #: What this same run was about before it was suspended, retried or killed.
+    issue_id: int | None
+
+    @property
+    def actor(self) -> str:
+        """Who acts in what this run does by itself."""
+        return "schedule" if self.by_schedule else "prefect"
+
+    def lateness(self) -> timedelta | None:
+        """How late a scheduled run came, where that is later than its flow allows.
+
+        Only its first try can be late: one that was begun in time goes on whenever it may.
+        """
+        late = self.app.clock() - self.scheduled_at
+        tried = self.issue_id is not None
+        limit = lateness_limit(self.app.config, self.flow)
+        return late if self.by_schedule and not tried and late > limit else None
+
+
+@contextmanager
+def running() -> Iterator[Run]:
+    """Open the home folder's app for the current flow run, and keep the run in our database.
+
+    A suspension ends the try in good order; what comes after is a try of the same run.
+    """
+    context = FlowRunContext.get()
+    assert context is not None, "only within a flow"
+    assert context.flow is not None
+    assert context.flow_run is not None
+    flow_run, run_id = context.flow_run, str(context.flow_run.id)
+    what = context.flow.name
+    with bootstrap() as app, logging_to(app.var / "log"), _logging_to_prefect(run_id):
+        with app.store.read() as c:
+            tries = earlier_tries(c, run_id)
+        by_schedule = bool(flow_run.auto_scheduled)
+        actor = "schedule" if by_schedule else "prefect"
+        asked = dict(context.parameters or {})
+        keep = recorded(app, what, actor, asked, prefect_run_id=run_id, stops=(Pause,))
+        with keep as record:
+            abouts = [run.issue_id for run in tries if run.issue_id is not None]
+            yield Run(
+                app=app,
+                record=record,
+                id=run_id,
+                flow=what,
+                scheduled_at=_utc(flow_run.expected_start_time) or app.clock(),
+                by_schedule=by_schedule,
+                deployed=flow_run.deployment_id is not None,
+                issue_id=abouts[-1] if abouts else None,
+            )
+
+
+def _utc(moment: Any) -> datetime | None:
+    """A standard datetime, whichever library's it was."""
+    return None if moment is None else datetime.fromtimestamp(moment.timestamp(), UTC)
+
+
+def ended(run: Run, name: str, message: str, *, outcome: str = "done") -> State[None]:
+    """The run's end as the UI shows it and our database keeps it.
+
+    `outcome` is done, nothing or partial; `name` is what the badge of the run says.
+    """
+    run.record.outcome, run.record.reason = outcome, message
+    log.info("%s: %s", name, message)
+    return Completed(name=name, message=mask(message))
+
+
+def failed(run: Run, message: str) -> State[None]:
+    """The run's end where somebody has to look: those who are alerted are told."""
+    run.record.outcome, run.record.reason = "failed", message
+    log.error("failed: %s", message)
+    return Failed(message=mask(message))
+
+
+def skipped(run: Run, late: timedelta) -> State[None]:
+    """The end of a run that came too late to be of use; the next one does its work."""
+    message = f"{_hours(late)} late, and the next run does the same work"
+    return ended(run, "Skipped", message, outcome="nothing")
+
+
+def _hours(span: timedelta) -> str:
+    minutes = int(span.total_seconds() // 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"  # noqa: PLR2004
+
+
+@contextmanager
+def _logging_to_prefect(run_id: str) -> Iterator[None]:
+    """Show digest's own INFO lines in the run's Logs tab, whatever thread they come from."""
+    handler = _RunLog(run_id)
+    handler.setLevel(logging.INFO)
+    logger = logging.getLogger("digest")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.flush()
+
+
+class _RunLog(APILogHandler):
+    """Sends records to the run they belong to.
+
+    Prefect finds the run by a context that a plain thread does not have; this process is one
+    run's, so any record without a context is that run's too.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self._run_id = run_id
+
+    def prepare(self, record: logging.LogRecord) -> dict[str, Any]:
+        if FlowRunContext.get() is None and not hasattr(record, "flow_run_id"):
+            record.flow_run_id = self._run_id
+        return super().prepare(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return mask(super().format(record))
