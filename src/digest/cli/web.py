@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,6 +88,8 @@ def _announce(app: App, listener: socket.socket) -> None:
     shown = f"[{host}]" if ":" in host else host
     say(f"The pages are at http://{shown}:{port}{path_prefix(links_url)}/ (Ctrl-C ends it).")
     say(f"Links in mails lead to {links_url}")
+    # Whoever started us by a pipe waits for these lines.
+    sys.stdout.flush()
 
 
 @contextmanager

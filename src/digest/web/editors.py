@@ -187,7 +187,7 @@ def _page(web: Web, found: _Found, mail: str, text: str) -> Response:
         due=due,
         shares=_shares(found),
         frozen=_frozen(found),
-        checks=[(s, [c for c in made.preflight if c.severity is s]) for s in Severity],
+        checks=sorted(made.preflight, key=lambda check: list(Severity).index(check.severity)),
         size=len(html),
         limit=SIZE_LIMIT,
         picks_in=[line for line in made.picks if line.pick.is_in],
