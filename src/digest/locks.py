@@ -32,7 +32,7 @@ def take(path: Path) -> int | None:
 def sign(handle: int, pid: int) -> None:
     """Write into a locked file who holds it."""
     os.ftruncate(handle, 0)
-    os.pwrite(handle, str(pid).encode(), 0)
+    os.pwrite(handle, f"{pid}\n".encode(), 0)
 
 
 def is_held(path: Path) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from digest import locks
 from digest.errors import DigestError
+from digest.up import groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +33,7 @@ _LAST_LINES = 15
 _LAST_BYTES = 8 * 1024
 
 
-def _always() -> bool:
+def always() -> bool:
     return True
 
 
@@ -55,9 +56,11 @@ class Program:
     patience: float = 10
     """Seconds between the request to stop and the end by force."""
     stop_signal: signal.Signals = signal.SIGTERM
+    followers_first: bool = False
+    """Whether those in its group are ended before it: it would take them down by force."""
     user: str | None = None
     """The account to run as, where that is not ours."""
-    may_start: Callable[[], bool] = _always
+    may_start: Callable[[], bool] = always
     """Whether what it leans on is there; asked before it is started again."""
 
 
@@ -166,6 +169,8 @@ def stop(child: Child, hurry: Callable[[], bool] = never) -> None:
     """
     program = child.program
     if child.ended() is None:
+        if program.followers_first:
+            end_followers(child.pid, program.patience, hurry)
         _send(child.pid, program.stop_signal)
         if not _within(program.patience, lambda: child.ended() is not None, hurry):
             child.process.kill()
@@ -173,18 +178,36 @@ def stop(child: Child, hurry: Callable[[], bool] = never) -> None:
     sweep(child.pid, hurry)
 
 
-def sweep(group: int, hurry: Callable[[], bool] = never) -> None:
-    """End what is left in the group of a child that ended: flow runs, say."""
+def end_followers(group: int, patience: float, hurry: Callable[[], bool] = never) -> None:
+    """Ask all of the group but its leader to end, those too that it starts meanwhile."""
+    asked: set[int] = set()
+
+    def ended() -> bool:
+        left = groups.members(group)
+        groups.signal_all(set(left) - asked, signal.SIGTERM)
+        asked.update(left)
+        return not left
+
+    _within(patience, ended, hurry)
+
+
+def sweep(leader: int, hurry: Callable[[], bool] = never) -> None:
+    """End what is left in the group of a leader that ended."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        if not _send_group(group, number):
+        left = groups.members(leader)
+        if not left:
             return
-        # A zombie that nobody fetches stays in its group: no reason to wait for ever.
-        if _within(5, lambda: not _send_group(group, 0), hurry):
-            return
+        groups.signal_all(left, number)
+        _within(5, lambda: not groups.members(leader), hurry)
 
 
 def end_leftover(
-    title: str, lock: Path, stop_signal: signal.Signals, say: Callable[[str], None]
+    name: str,
+    lock: Path,
+    stop_signal: signal.Signals,
+    say: Callable[[str], None],
+    *,
+    followers_first: bool,
 ) -> None:
     """End the child that an earlier supervisor left behind when it was killed.
 
@@ -196,13 +219,15 @@ def end_leftover(
     pid = locks.holder(lock)
     if pid is None:
         raise DigestError(f"an unknown process holds {lock}: find it with `lsof` and end it")
-    say(f"Ending {title} of last time, process {pid}")
+    say(f"Ending {name} of last time, process {pid}")
+    if followers_first:
+        end_followers(pid, 30)
     for number, patience in ((stop_signal, 30), (signal.SIGKILL, 10)):
         _send(pid, number)
         if _within(patience, lambda: not locks.is_held(lock), never):
             break
     else:
-        raise DigestError(f"process {pid} ({title}) does not end; see {lock}")
+        raise DigestError(f"process {pid} ({name}) does not end; see {lock}")
     sweep(pid)
 
 
@@ -235,15 +260,6 @@ def _within(seconds: float, done: Callable[[], bool], hurry: Callable[[], bool])
 def _send(pid: int, number: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, number)
-
-
-def _send_group(group: int, number: int) -> bool:
-    """Whether there is still somebody in the group."""
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
 
 
 def _rotate(log: Path) -> None:

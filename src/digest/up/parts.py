@@ -83,8 +83,11 @@ def flows(place: Place, connection: Connection, environ: Mapping[str, str]) -> P
         cwd=place.home,
         log=place.log("flows"),
         lock=place.lock("flows"),
-        # A delivery under way ends between two messages.
+        # A delivery under way ends between two messages. Asked to stop, the runner would kill its
+        # flows outright, and their runs would be "Running" for ever; ended before it, each still
+        # says that it crashed, and may be retried.
         patience=60,
+        followers_first=True,
         may_start=partial(server_ready, connection),
     )
 

@@ -344,11 +344,13 @@ def _migrate(home: Path) -> None:
 def _end_leftovers(place: Place, tell: Callable[[str], None]) -> None:
     """End what a supervisor that was killed left running."""
     for name in STOPPING:
-        end_leftover(_TITLES[name], place.lock(name), _stop_signal(name), tell)
-
-
-def _stop_signal(name: str) -> signal.Signals:
-    return signal.SIGINT if name == "postgres" else signal.SIGTERM
+        end_leftover(
+            _TITLES[name],
+            place.lock(name),
+            signal.SIGINT if name == "postgres" else signal.SIGTERM,
+            tell,
+            followers_first=name == "flows",
+        )
 
 
 def _first_up(text: str) -> str:
