@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from digest.model import Act
 from digest.issues import desk
 from digest.links import issue_url
+from digest.model import Act
 from digest.notices import send_opt_in
 from digest.readers.subscriptions import unsubscribe_by_token
 from digest.readers.tokens import make_token

@@ -5,6 +5,7 @@ Afterwards nothing renders any more; what goes out is what stands in the store.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sqlalchemy.engine import Connection
+
+    from digest.issues.compose import Request
     from digest.issues.content import IssueContent, Item, Rendered
     from digest.model import Interests
     from digest.store.engine import Store
@@ -65,19 +69,44 @@ class Share:
 
 def forecast(store: Store, issue: Issue) -> list[Share]:
     """Who would get what if the issue were frozen now, largest share first; changes nothing."""
-    content = from_json(issue.content)
-    both = (issue.subject, issue.fallback_subject)
+    with _rolled_back(store) as c:
+        return _shares(c, issue, from_json(issue.content), (issue.subject, issue.fallback_subject))
+
+
+def forecast_unstored(
+    store: Store, request: Request, content: IssueContent, both: tuple[str, str]
+) -> list[Share]:
+    """Who would get what of an issue that is composed but not stored; changes nothing."""
+    with _rolled_back(store) as c:
+        stand_in = issue_store.insert_stand_in(
+            c,
+            newsletter=request.newsletter,
+            scope=str(request.scope),
+            period=content.period,
+            rhythm=request.rhythm,
+            repeat=request.repeat,
+            scheduled_at=request.scheduled_at,
+        )
+        return _shares(c, stand_in, content, both)
+
+
+@contextmanager
+def _rolled_back(store: Store) -> Iterator[Connection]:
     with store.engine.connect() as c, c.begin() as transaction:
         lock_freezing(c)
-        freezing.draw_recipients(c, issue, lambda interests: _wants(content, interests))
-        bits = {item.post.post_id: _bit(item) for item in content.items}
-        counts = freezing.mask_counts(c, issue, bits)
+        yield c
         transaction.rollback()
+
+
+def _shares(
+    c: Connection, issue: Issue, content: IssueContent, both: tuple[str, str]
+) -> list[Share]:
+    freezing.draw_recipients(c, issue, lambda interests: _wants(content, interests))
+    bits = {item.post.post_id: _bit(item) for item in content.items}
     shares = []
-    for mask, readers in counts.items():
+    for mask, readers in freezing.mask_counts(c, issue, bits).items():
         variant = content.variant(mask)
-        subject = subject_for(variant, content, both)
-        shares.append(Share(readers, len(variant.items), subject))
+        shares.append(Share(readers, len(variant.items), subject_for(variant, content, both)))
     return sorted(shares, key=lambda share: (-share.readers, -share.posts))
 
 

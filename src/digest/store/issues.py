@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Row, Select
     from sqlalchemy.engine import Connection
 
+#: No issue's number.
+_STAND_IN = -1
+
 
 @dataclass(frozen=True, slots=True)
 class Issue:
@@ -234,6 +237,17 @@ def insert_issue(c: Connection, values: dict[str, Any], act: Act) -> int | None:
     if issue_id is not None:
         _record(c, issue_id, (None, values["state"]), values["hash"], act)
     return issue_id
+
+
+def insert_stand_in(c: Connection, **values: Any) -> Issue:
+    """An issue for a transaction that is rolled back, to see what would become of a real one.
+
+    It takes no number, and no period from the issue that may have it.
+    """
+    unsaid = {"content": {}, "subject": "", "fallback_subject": "", "html": "", "text": ""}
+    row = {"id": _STAND_IN, "state": IssueState.REJECTED, "preflight": [], "hash": "", **unsaid}
+    c.execute(insert(issues).values(**row, **values, created_at=values["scheduled_at"]))
+    return get_issue(c, _STAND_IN)
 
 
 def save_picks(c: Connection, issue_id: int, made: Iterable[Pick]) -> None:

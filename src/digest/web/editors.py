@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from selectolax.lexbor import LexborHTMLParser
 from starlette.exceptions import HTTPException
@@ -17,7 +18,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from digest.errors import UsageError
 from digest.issues import words
 from digest.issues.compose import Request as Wanted
-from digest.issues.freeze import forecast
+from digest.issues.freeze import forecast, forecast_unstored
 from digest.issues.lifecycle import BEFORE_FREEZE
 from digest.issues.preflight import SIZE_LIMIT
 from digest.issues.preview import preview, preview_of_issue
@@ -47,12 +48,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What an address is about: a stored issue, or just what would be composed."""
+    """What an address is about: a stored issue, or what would be composed as wanted."""
 
     app: App
     shown: Preview
     made: PreviewFiles
-    due: datetime
+    wanted: Wanted | None = None
     issue: Issue | None = None
     steps: Sequence[Transition] = ()
 
@@ -134,9 +135,8 @@ def _of_query(web: Web, request: Request) -> _Found:
             shown = preview(c, app.config, app.templates, wanted)
         if shown.issue_id is not None:
             return _of_issue(app, shown.issue_id)
-        return _Found(
-            app, shown, preview_files(app, shown, None, wanted.scheduled_at), wanted.scheduled_at
-        )
+        made = preview_files(app, shown, None, wanted.scheduled_at)
+        return _Found(app, shown, made, wanted)
     except UsageError as error:
         raise HTTPException(404, f"{error}.") from None
 
@@ -147,7 +147,7 @@ def _of_issue(app: App, issue_id: int) -> _Found:
         shown = preview_of_issue(c, issue)
         steps = issue_store.transitions_of(c, issue_id)
     made = preview_files(app, shown, None, issue.scheduled_at)
-    return _Found(app, shown, made, issue.scheduled_at, issue, steps)
+    return _Found(app, shown, made, None, issue, steps)
 
 
 # --- what is shown -----------------------------------------------------------------------------
@@ -172,10 +172,6 @@ def _file(found: _Found, name: str) -> bytes:
 def _page(web: Web, found: _Found, mail: str, text: str) -> Response:
     shown, made, content = found.shown, found.made, found.shown.content
     html = made.files.get("issue.html", b"")
-    zone = content.time_zone
-    due = found.due.astimezone(
-        found.app.config.zone_of(found.app.config.newsletters[content.newsletter])
-    )
     return web.page(
         "preview.html",
         issue=found.issue,
@@ -183,8 +179,8 @@ def _page(web: Web, found: _Found, mail: str, text: str) -> Response:
         subject=made.subject,
         fallback="" if shown.both[1] == shown.both[0] else shown.both[1],
         preheader=_preheader(html),
-        covers=words.period_label(content.period, content.scheduled_at, zone),
-        due=due,
+        covers=words.period_label(content.period, content.scheduled_at, content.time_zone),
+        due=content.scheduled_at.astimezone(ZoneInfo(content.time_zone)),
         shares=_shares(found),
         frozen=_frozen(found),
         checks=sorted(made.preflight, key=lambda check: list(Severity).index(check.severity)),
@@ -202,11 +198,13 @@ def _page(web: Web, found: _Found, mail: str, text: str) -> Response:
 
 
 def _shares(found: _Found) -> list[Share] | None:
-    """Who would get what; None where that is settled, or not known."""
-    issue = found.issue
-    if issue is None or issue.state not in BEFORE_FREEZE or found.shown.nothing:
+    """Who would get what; None where that is settled, or where there is nothing to get."""
+    app, shown, issue = found.app, found.shown, found.issue
+    if shown.nothing:
         return None
-    return forecast(found.app.store, issue)
+    if found.wanted:
+        return forecast_unstored(app.store, found.wanted, shown.content, shown.both)
+    return forecast(app.store, issue) if issue and issue.state in BEFORE_FREEZE else None
 
 
 def _frozen(found: _Found) -> _Frozen | None:
