@@ -484,6 +484,7 @@ publications = Table(
     Column("state", String, nullable=False),
     Column("slot", Utc, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
+    Column("not_before", Utc),
     Column("worker", Text),
     Column("lease_until", Utc),
     Column("remote_id", Text),
@@ -491,6 +492,8 @@ publications = Table(
     Column("code", Text),
     Column("reason", Text),
     Column("state_at", Utc, nullable=False),
+    # An editor's or adapter's word on an uncertain publication.
+    Column("settled", Text),
     UniqueConstraint("thread_id", "position"),
     _one_of("state", DeliveryState, "state"),
     CheckConstraint(
