@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -23,9 +24,10 @@ from digest.model import Account, Act, DeliveryState, IssueState
 from digest.store import accounts
 from digest.store import deliveries as ledger
 from digest.store import issues as issue_store
+from digest.store.holding import holding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from sqlalchemy.engine import Connection
@@ -54,8 +56,10 @@ class Sent:
     undecided: int = 0
     #: The batch is through, and more may be due right now.
     more: bool = False
-    #: Why the mailer could not be reached, or stopped; empty where it did its work.
-    fault: str = ""
+    #: Why the mailer could not be reached; empty where it did its work.
+    unreachable: str = ""
+    #: It gave no answer to some of what it was told: those are uncertain.
+    in_doubt: bool = False
 
     @property
     def complete(self) -> bool:
@@ -79,11 +83,16 @@ class Watch:
 
 def send(app: App, request: Request, act: Act, watch: Watch | None = None) -> Sent:
     """Compose the issue asked for and send it; where approval is required, stop at the draft."""
+    return send_issue(app, draft(app, request, act).id, act, watch)
+
+
+def draft(app: App, request: Request, act: Act) -> Issue:
+    """The issue of the request's period, approved already where the newsletter asks nobody."""
     newsletter = newsletter_of(app.config, request.newsletter)
     issue = desk.draft_issue(app.store, app.config, app.templates, request, act)
     if issue.state is IssueState.DRAFT and newsletter.approval == "none" and not issue.errors:
-        issue = _approve_by_policy(app, issue, act)
-    return send_issue(app, issue.id, act, watch)
+        return _approve_by_policy(app, issue, act)
+    return issue
 
 
 def _approve_by_policy(app: App, issue: Issue, act: Act) -> Issue:
@@ -123,6 +132,17 @@ def begin(app: App, issue_id: int, act: Act) -> Sent:
     return _sent(app, issue, _standing(app, issue))
 
 
+@contextmanager
+def alone(app: App, issue_id: int) -> Iterator[bool]:
+    """Whether nobody else is sending this issue now; nobody else begins until the block ends.
+
+    Two at once would do no harm, for the ledger gives each delivery to one of them; but a run
+    that finds another at work has nothing to do.
+    """
+    with holding(app.store, app.var / "run", f"sending-{issue_id}") as mine:
+        yield mine
+
+
 def deliver_batch(
     app: App, issue_id: int, watch: Watch | None = None, *, most: int | None = None
 ) -> Sent:
@@ -151,7 +171,7 @@ def deliver_batch(
         note = f"the mailer cannot be reached: {report.unreachable}"
     sent = _sent(app, issue, note or _standing(app, issue), tried=report.tried)
     more = report.more and issue.state is IssueState.SENDING
-    return replace(sent, more=more, fault=report.mailer_fault or report.unreachable)
+    return replace(sent, more=more, unreachable=report.unreachable, in_doubt=report.in_doubt)
 
 
 def standing(app: App, issue_id: int) -> Sent:

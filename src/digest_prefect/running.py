@@ -44,7 +44,11 @@ class Run:
     by_schedule: bool
     #: A run of no deployment has nothing that could be started again, so it cannot be suspended.
     deployed: bool
-    #: What this same run was about before it was suspended, retried or killed.
+    #: It was begun before: it was suspended, failed or was killed since.
+    again: bool
+    #: It failed or was killed before, so somebody pressed Retry.
+    retried: bool
+    #: The issue that an earlier try of this run was about.
     issue_id: int | None
 
     @property
@@ -58,9 +62,8 @@ class Run:
         Only its first try can be late: one that was begun in time goes on whenever it may.
         """
         late = self.app.clock() - self.scheduled_at
-        tried = self.issue_id is not None
         limit = lateness_limit(self.app.config, self.flow)
-        return late if self.by_schedule and not tried and late > limit else None
+        return late if self.by_schedule and not self.again and late > limit else None
 
 
 @contextmanager
@@ -92,6 +95,8 @@ def running() -> Iterator[Run]:
                 scheduled_at=_utc(flow_run.expected_start_time) or app.clock(),
                 by_schedule=by_schedule,
                 deployed=flow_run.deployment_id is not None,
+                again=bool(tries),
+                retried=bool(tries) and tries[-1].outcome in {"failed", "running"},
                 issue_id=abouts[-1] if abouts else None,
             )
 
@@ -120,11 +125,12 @@ def failed(run: Run, message: str) -> State[None]:
 
 def skipped(run: Run, late: timedelta) -> State[None]:
     """The end of a run that came too late to be of use; the next one does its work."""
-    message = f"{_hours(late)} late, and the next run does the same work"
+    message = f"{hours(late)} late, and the next run does the same work"
     return ended(run, "Skipped", message, outcome="nothing")
 
 
-def _hours(span: timedelta) -> str:
+def hours(span: timedelta) -> str:
+    """A span in words: "3 h 20 min"."""
     minutes = int(span.total_seconds() // 60)
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"  # noqa: PLR2004
 

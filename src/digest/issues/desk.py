@@ -204,10 +204,13 @@ def change(
     act: Act,
     *,
     introduction: str | None = None,
+    subject: str | None = None,
     drop: Collection[int] = (),
     seen: str | None = None,
 ) -> Issue:
-    """Change a draft's introduction or drop posts from it; it is rendered anew, to be asked again.
+    """Change a draft's introduction or subject, or drop posts from it.
+
+    It is rendered anew, to be asked again.
 
     `drop` holds post ids. Raises StateError where one is not in the issue, and where the draft
     is not the one `seen` any more.
@@ -220,6 +223,8 @@ def change(
         content = from_json(issue.content)
         if introduction is not None:
             content = replace(content, introduction=introduction)
+        if subject is not None:
+            content = replace(content, typed_subject=subject)
         content, picks = _without(issue, content, issue_store.picks_of(c, issue_id), drop)
         values = _rendered(content, templates, repeat=issue.repeat)
         issue_store.move_issue(c, issue, IssueState.DRAFT, act, **values)

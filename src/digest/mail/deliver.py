@@ -48,6 +48,8 @@ class Report:
     mailer_fault: str = ""
     #: Why the mailer could not be reached; it is worth trying later. Or empty.
     unreachable: str = ""
+    #: It gave no answer to some of what it was told at the end: those are uncertain.
+    in_doubt: bool = False
     #: `most` were tried, and there may be more.
     more: bool = False
 
@@ -80,6 +82,7 @@ def deliver(shift: Shift, issue_id: int, *, most: int | None = None) -> Report:
     with shift.store.read() as c:
         variants = accounts.load_variants(c, issue_id)
     tried = missed = 0
+    in_doubt = False
     try:
         while batch := _claim(shift, issue_id, BATCH if most is None else most - tried):
             for claimed in batch:
@@ -89,8 +92,9 @@ def deliver(shift: Shift, issue_id: int, *, most: int | None = None) -> Report:
                 tried += 1
                 shift.progress()
                 missed = missed + 1 if step.unreachable else 0
+                in_doubt = step.in_doubt or (in_doubt and missed > 0)
                 if step.fault or missed == UNREACHABLE or shift.should_stop():
-                    return Report(tried, step.fault, step.unreachable)
+                    return Report(tried, step.fault, step.unreachable, in_doubt)
             if tried == most:
                 return Report(tried, more=True)
         return Report(tried)
@@ -108,6 +112,7 @@ class _Step:
     stopped: bool = False
     fault: str = ""
     unreachable: str = ""
+    in_doubt: bool = False
 
 
 def _settle_by_look_up(shift: Shift, issue_id: int) -> None:
@@ -158,6 +163,7 @@ def _write_down(shift: Shift, claimed: Claimed, outcome: Outcome) -> _Step:
     return _Step(
         fault=decision.reason or "mailer stopped" if decision.stop_mailer else "",
         unreachable=_not_there(outcome),
+        in_doubt=isinstance(outcome, Uncertain),
     )
 
 

@@ -1,0 +1,29 @@
+"""Goes on with one issue, by its number: the manual way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from prefect import flow
+
+from digest_prefect.digesting import carry_on, rehearse_issue
+from digest_prefect.parameters import DryRun, shown
+from digest_prefect.running import running
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+Issue = Annotated[int, shown("Issue", "Its number, as in `digest issues`.", ge=1)]
+
+
+@flow(name="send-issue", flow_run_name="send-issue {issue}")
+def send_issue(issue: Issue, dry_run: DryRun = True) -> State[Any]:
+    """Goes on with an issue from wherever it stands.
+
+    A draft is asked about, one that was held is made anew and asked about, and what was approved
+    or paused goes out to those who have not had it. Nobody gets it twice.
+    """
+    with running() as run:
+        if dry_run:
+            return rehearse_issue(run, issue)
+        return carry_on(run, issue, insist=True)

@@ -1,0 +1,277 @@
+"""What the flows that send an issue have in common: draft, ask, check, freeze, deliver, account.
+
+Each is a step of `digest`, safe to repeat: a run that is resumed, retried or begun twice looks
+where its issue stands and goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+
+from digest import sending
+from digest.config import rhythm_of
+from digest.issues import desk
+from digest.issues.compose import Request, newsletter_of, period_asked
+from digest.issues.preview import preview, preview_of_issue
+from digest.issues.scope import make_scope
+from digest.links import look_url, preview_url
+from digest.model import Act, IssueState, Rhythm
+from digest.recording import about
+from digest.showing import account_markdown, draft_markdown
+from digest.store import accounts
+from digest.store import issues as issue_store
+from digest.store.memberships import ensure_memberships
+from digest_prefect.approval import ask_until_decided
+from digest_prefect.artifacts import progress, show
+from digest_prefect.running import ended, failed, hours
+from digest_prefect.tasks import NotNow, work
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from prefect.client.schemas.objects import State
+
+    from digest.sending import Sent
+    from digest.store.asks import Ask
+    from digest.store.issues import Issue
+    from digest_prefect.running import Run
+
+log = logging.getLogger("digest.flows")
+
+#: Recipients in one task: small enough to see it move, large enough to cost nothing.
+BATCH = 500
+
+#: Nothing is left to be done about an issue in these states.
+_OVER = (IssueState.DONE, IssueState.SKIPPED, IssueState.REJECTED, IssueState.CANCELLED)
+
+#: Somebody, or a check, stopped an issue in these; it goes on when it is resumed.
+_STOPPED = (IssueState.HELD, IssueState.PAUSED)
+
+
+def request_of(
+    run: Run,
+    *,
+    newsletter: str,
+    rhythm: str = "",
+    series: str | None = None,
+    theme: str | None = None,
+    repeat: bool = False,
+    edition: int = 1,
+) -> Request:
+    """What a flow's form asks for; its period follows from the time the run was meant to start."""
+    config = run.app.config
+    slug = newsletter or next(iter(config.newsletters))
+    declared = newsletter_of(config, slug)
+    return Request(
+        newsletter=slug,
+        scope=make_scope(config, series, theme),
+        rhythm=Rhythm(rhythm) if rhythm else rhythm_of(declared),
+        scheduled_at=run.scheduled_at,
+        repeat=repeat,
+        edition=edition,
+        by_schedule=run.by_schedule,
+    )
+
+
+def make_and_send(run: Run, request: Request, *, dry_run: bool) -> State[Any]:
+    """The issue that is asked for, from wherever it stands to its account."""
+    _call(run, request, dry_run=dry_run)
+    if dry_run:
+        return _rehearse(run, request)
+    if late := run.lateness():
+        aside = _set_aside(run, request, late)
+        if aside is not None:
+            return aside
+    issue_id = run.issue_id or work("draft", lambda: _draft(run, request), retries=3)
+    return carry_on(run, issue_id)
+
+
+def carry_on(run: Run, issue_id: int, *, insist: bool = False) -> State[Any]:
+    """Ask about a draft; deliver what was approved; say what came of it.
+
+    An issue that was held or paused goes on where somebody asked for that: by Retry after the
+    failure that stopped it, or, with `insist`, by its number.
+    """
+    issue = _get(run, issue_id)
+    about(run.app, run.record, issue_id)
+    if issue.state in _STOPPED and (insist or run.retried):
+        act = Act(run.actor, run.app.clock(), "retried" if run.retried else f"run {run.flow}")
+        issue = desk.resume(run.app.store, run.app.config, run.app.templates, issue_id, act)
+    _show_draft(run, issue)
+    if issue.state is IssueState.DRAFT:
+        if not run.deployed:
+            return _left_to_others(run, issue)
+        decided = ask_until_decided(run, issue)
+        if not isinstance(decided, issue_store.Issue):
+            return _asked_elsewhere(run, decided)
+        issue = decided
+    if issue.state is IssueState.HELD or issue.state in _OVER:
+        return _over(run, issue)
+    with sending.alone(run.app, issue_id) as mine:
+        if not mine:
+            return ended(run, "Nothing to do", "another run is sending it", outcome="nothing")
+        return _send(run, issue_id)
+
+
+def rehearse_issue(run: Run, issue_id: int) -> State[Any]:
+    """What sending a stored issue would do, without doing it."""
+    issue = _get(run, issue_id)
+    about(run.app, run.record, issue_id)
+    _show_draft(run, issue)
+    sent = sending.standing(run.app, issue_id)
+    message = f"issue {issue_id} ({issue.name}) is {issue.state}: {sent.note}"
+    return ended(run, "Dry run", message, outcome="nothing")
+
+
+# --- before sending ----------------------------------------------------------------------------
+
+
+def _call(run: Run, request: Request, *, dry_run: bool) -> None:
+    """Name the run after what it makes: `series-digest ipc 2026-W47`."""
+    period = period_asked(run.app.config, request)
+    parts = (run.flow, request.scope.slug, period, "(dry run)" if dry_run else "")
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(UUID(run.id), name=" ".join(part for part in parts if part))
+
+
+def _rehearse(run: Run, request: Request) -> State[Any]:
+    app = run.app
+    with app.store.write() as c:
+        ensure_memberships(c, app.config)
+    with app.store.read() as c:
+        shown = preview(c, app.config, app.templates, request)
+    link = look_url(app.config.site.links_url, app.secret, request)
+    show(f"look-{_key(request)}", draft_markdown(shown, link), "What would go out, and why")
+    picked = sum(line.pick.is_in for line in shown.picks)
+    what = shown.nothing or f"would send {picked} posts as “{shown.rendered.subject}”"
+    return ended(run, "Dry run", f"{what}; nothing was stored or sent", outcome="nothing")
+
+
+def _key(request: Request) -> str:
+    return f"{request.newsletter}-{request.scope}".replace(":", "-")
+
+
+def _draft(run: Run, request: Request) -> int:
+    act = Act(run.actor, run.app.clock(), f"run {run.flow}")
+    return sending.draft(run.app, request, act).id
+
+
+def _set_aside(run: Run, request: Request, late: timedelta) -> State[Any] | None:
+    """What becomes of an issue whose run came too late; None where it goes out all the same."""
+    from digest.issues.due import superseded
+
+    app = run.app
+    newsletter = newsletter_of(app.config, request.newsletter)
+    now, slug = app.clock(), request.newsletter
+    passed = superseded(app.config, run.flow, request.scheduled_at, now, slug)
+    policy = "roll" if passed else newsletter.late
+    if policy == "send":
+        return None
+    with app.store.read() as c:
+        period = period_asked(app.config, request)
+        known = issue_store.find_current(c, slug, str(request.scope), period)
+    if known is not None and known.state is not IssueState.SKIPPED:
+        about(app, run.record, known.id)
+        return ended(run, "Nothing to do", f"issue {known.id} is {known.state}", outcome="nothing")
+    act = Act(run.actor, now, f"run {run.flow}")
+    issue = desk.draft_issue(app.store, app.config, app.templates, request, act)
+    about(app, run.record, issue.id)
+    if issue.state is not IssueState.DRAFT:
+        return _over(run, issue)
+    came = f"its run came {hours(late)} late"
+    if policy == "hold":
+        issue = desk.hold(app.store, issue.id, Act("digest", now, f"{came}: held"))
+        return failed(run, f"{came}; issue {issue.id} is held: digest resume {issue.id}")
+    why = f"{came}{', and the next one is due' if passed else ''}: its posts wait for the next"
+    desk.roll(app.store, issue.id, Act("digest", now, why))
+    return ended(run, "Skipped", why, outcome="nothing")
+
+
+def _get(run: Run, issue_id: int) -> Issue:
+    with run.app.store.read() as c:
+        return issue_store.get_issue(c, issue_id)
+
+
+def _show_draft(run: Run, issue: Issue) -> None:
+    app = run.app
+    link = preview_url(app.config.site.links_url, app.secret, issue.id)
+    with app.store.read() as c:
+        shown = preview_of_issue(c, issue)
+    show(f"issue-{issue.id}", draft_markdown(shown, link), f"Issue {issue.id}: {issue.name}")
+
+
+def _left_to_others(run: Run, issue: Issue) -> State[Any]:
+    """A run of no deployment cannot be suspended; the command line and other runs can decide."""
+    message = sending.standing(run.app, issue.id).note
+    return ended(run, "Waiting", f"issue {issue.id} {message}", outcome="partial")
+
+
+def _asked_elsewhere(run: Run, ask: Ask) -> State[Any]:
+    message = f"issue {ask.issue_id} waits for a decision in another run: {ask.prefect_run_id}"
+    return ended(run, "Nothing to do", message, outcome="nothing")
+
+
+def _over(run: Run, issue: Issue) -> State[Any]:
+    """Nothing to send: it was sent before, or an editor or a policy ended or held it."""
+    sent = sending.standing(run.app, issue.id)
+    name = {
+        IssueState.HELD: "Held",
+        IssueState.REJECTED: "Rejected",
+        IssueState.CANCELLED: "Cancelled",
+        IssueState.SKIPPED: "Skipped",
+    }.get(issue.state, "Nothing to do")
+    return ended(run, name, f"issue {issue.id} ({issue.name}) is {sent.note}", outcome="nothing")
+
+
+# --- sending -----------------------------------------------------------------------------------
+
+
+def _send(run: Run, issue_id: int) -> State[Any]:
+    if work("check and freeze", lambda: _begin(run, issue_id), retries=3):
+        tell, number = progress(f"send-{issue_id}", f"Issue {issue_id}: deliveries made"), 0
+        more = True
+        while more:
+            number += 1
+            more = work(f"deliver batch {number}", lambda: _batch(run, issue_id), retries=3)
+            tell(_share(run, issue_id))
+    return _finish(run, sending.standing(run.app, issue_id))
+
+
+def _begin(run: Run, issue_id: int) -> bool:
+    act = Act(run.actor, run.app.clock(), f"run {run.flow}")
+    return sending.begin(run.app, issue_id, act).issue.state is IssueState.SENDING
+
+
+def _batch(run: Run, issue_id: int) -> bool:
+    """Deliver to the next recipients; whether there may be more right now."""
+    sent = sending.deliver_batch(run.app, issue_id, most=BATCH)
+    log.info("issue %s: tried %s, %s submitted", issue_id, sent.tried, sent.account.submitted)
+    if sent.unreachable and not sent.in_doubt:
+        raise NotNow(sent.note)
+    return sent.more
+
+
+def _share(run: Run, issue_id: int) -> float:
+    with run.app.store.read() as c:
+        account = accounts.account(c, issue_id)
+    return 1 - account.open / account.recipients if account.recipients else 1.0
+
+
+def _finish(run: Run, sent: Sent) -> State[Any]:
+    issue = sent.issue
+    with run.app.store.read() as c:
+        left_out = accounts.exclusion_counts(c, issue.id)
+    key = f"account-{issue.id}"
+    show(key, account_markdown(sent, left_out), f"Issue {issue.id}: who got it")
+    run.record.counts = {"submitted": sent.account.submitted}
+    if issue.state is IssueState.SENDING and sent.next_due is not None:
+        at = sent.next_due.astimezone(run.app.config.site.zone)
+        message = f"{sent.account.open} deliveries wait until {at:%H:%M}; housekeeping goes on"
+        return ended(run, "Waiting", message, outcome="partial")
+    if not sent.in_order:
+        return failed(run, f"issue {issue.id} is {sent.note}")
+    return ended(run, "Sent", f"issue {issue.id} ({issue.name}): {sent.note}")
