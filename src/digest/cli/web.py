@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 import sys
@@ -73,8 +74,9 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
+        why = "it is taken" if error.errno == errno.EADDRINUSE else error.strerror
         raise UsageError(
-            f"cannot listen on {host} port {port}: {error.strerror}; choose another by --port"
+            f"cannot listen on {host} port {port}: {why}; choose another by --port"
         ) from None
     with listener:
         yield listener
