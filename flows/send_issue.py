@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from prefect import flow
+from prefect.client.schemas.objects import State  # noqa: TC002  Prefect reads every annotation
 
 from digest_prefect.digesting import carry_on, rehearse_issue
 from digest_prefect.parameters import DryRun, shown
 from digest_prefect.running import running
-
-if TYPE_CHECKING:
-    from prefect.client.schemas.objects import State
 
 Issue = Annotated[int, shown("Issue", "Its number, as in `digest issues`.", ge=1)]
 
