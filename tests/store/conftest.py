@@ -13,7 +13,7 @@ from sqlalchemy import JSON, Boolean, Integer, insert
 from digest.config import StoreSettings
 from digest.store import tables
 from digest.store.engine import Store, open_store
-from digest.store.migrate import Scripts, ensure_schema
+from digest.store.migrate import SCRIPTS, Scripts, ensure_schema
 from digest.store.tables import Utc
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "9999"
-down_revision = "0002"
+down_revision = "{head}"
 
 
 def upgrade():
@@ -57,7 +57,7 @@ def _scripts(folder: Path, more: str) -> Scripts:
     """The revisions of a digest one release ahead."""
     ours = files("digest.store") / "migrations"
     copytree(str(ours), folder, ignore=ignore_patterns("__pycache__"))
-    (folder / "versions" / "r9999_next.py").write_text(NEXT.format(more=more))
+    (folder / "versions" / "r9999_next.py").write_text(NEXT.format(head=SCRIPTS.head, more=more))
     return Scripts(str(folder), head="9999")
 
 

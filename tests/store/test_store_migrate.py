@@ -40,7 +40,7 @@ def test_older_database_is_backed_up_before_it_changes(any_new_store, next_scrip
         seen.append((revision, "shoe_size" in _columns(any_new_store, "subscribers")))
 
     ensure_schema(any_new_store, backup=backup, scripts=next_scripts)
-    assert seen == [("0002", False)]
+    assert seen == [(SCRIPTS.head, False)]
     assert "shoe_size" in _columns(any_new_store, "subscribers")
     # Replacing a table that others refer to lost none of its rows, and theirs still hold.
     with any_new_store.read() as c:
@@ -60,7 +60,7 @@ def test_without_its_backup_nothing_is_migrated(any_new_store, next_scripts):
 
     with pytest.raises(OSError):  # noqa: PT011  raised just above
         ensure_schema(any_new_store, backup=disk_full, scripts=next_scripts)
-    assert _revision(any_new_store) == "0002"
+    assert _revision(any_new_store) == SCRIPTS.head
     assert "shoe_size" not in _columns(any_new_store, "subscribers")
 
 
@@ -69,7 +69,7 @@ def test_migration_that_fails_leaves_the_old_schema(any_new_store, broken_script
     fill(any_new_store)
     with pytest.raises(Exception, match="no_such_table"):
         ensure_schema(any_new_store, backup=None, scripts=broken_scripts)
-    assert _revision(any_new_store) == "0002"
+    assert _revision(any_new_store) == SCRIPTS.head
     assert "shoe_size" not in _columns(any_new_store, "subscribers")
     with any_new_store.read() as c:
         assert c.execute(select(subscribers.c.address)).scalars().all() == ["Ada@example.org"]
