@@ -55,7 +55,7 @@ LAYERS = [
     ),
     ("digest.settings", "digest.logs", "digest.checking", "digest.notices", "digest.previews"),
     ("digest.up.connection",),
-    ("digest.sending",),
+    ("digest.housekeeping", "digest.overdue", "digest.sending", "digest.waking"),
     ("digest.bootstrap",),
     ("digest.recording",),
     ("digest.web",),

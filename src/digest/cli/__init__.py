@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digest.cli import check, decisions, issues, ledger, posts, readers, social, store, web
+from digest.cli import (
+    check,
+    decisions,
+    issues,
+    ledger,
+    overdue,
+    posts,
+    readers,
+    social,
+    store,
+    up,
+    web,
+)
 from digest.errors import ConfigError, DigestError
 
 if TYPE_CHECKING:
@@ -40,7 +52,7 @@ def _options(
         raise typer.Exit
 
 
-for room in (check, posts, issues, decisions, ledger, store, web):
+for room in (check, posts, issues, decisions, ledger, overdue, store, up, web):
     room.add_to(app)
 app.add_typer(readers.app, name="readers", help="Subscribers: add, import, list, leave.")
 app.add_typer(social.app, name="social", help="Hashtag threads: plan them and see them.")
