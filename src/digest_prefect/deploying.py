@@ -1,0 +1,274 @@
+"""The one catalogue of deployments, made from the flow files and config.
+
+Used by `deploy/catalogue.py` to serve all flows on one machine or to deploy them to a work
+pool, and by the housekeeping flow to keep the editors' forms up to date.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from httpx import HTTPError
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.flows import load_flow_from_entrypoint
+from prefect.runner import Runner
+
+from digest.config import FLOWS, FlowSettings, Schedule, zone_of_schedule
+from digest.errors import ConfigError, Problem, UsageError
+from digest_prefect.automations import check_alerts, ensure_automations
+from digest_prefect.deployment import OURS, Deployment, find, schedule_again
+from digest_prefect.forms import form
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from prefect import Flow
+    from prefect.client.orchestration import SyncPrefectClient
+
+    from digest.config import Config
+
+#: Carried by every deployment and run of ours, beside the flow's own name.
+TAG = "digest"
+
+#: Each machine has its own home folder; a run finds it when it starts there.
+_TO_HOME = {"prefect.deployments.steps.set_working_directory": {"directory": "{{ $DIGEST_HOME }}"}}
+
+
+def deployments(home: Path, config: Config, *, work_pool: str | None = None) -> list[Deployment]:
+    """Every flow's deployment, named like the flow.
+
+    None has a concurrency limit: a strategy that cancels would cancel approved runs, and the
+    slot of a run that died stays taken. Our database keeps runs out of each other's way.
+
+    Raises ConfigError with every flow that does not load and every schedule that asks a flow
+    for what it cannot do.
+    """
+    problems: list[Problem] = []
+    made: list[Deployment] = []
+    for name in FLOWS:
+        try:
+            flow = load(home, name)
+            made.append(_deployment(home, config, flow, work_pool))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return made
+
+
+def load(home: Path, name: str) -> Flow[..., Any]:
+    """A flow from its file, strictly: one that does not load is an error that names the file.
+
+    Prefect would deploy a placeholder, and the fault would show at the first run.
+    """
+    function = name.replace("-", "_")
+    file = f"flows/{function}.py"
+    try:
+        flow: Flow[..., Any] = load_flow_from_entrypoint(
+            f"{home / file}:{function}", use_placeholder_flow=False
+        )
+    except Exception as error:  # whatever a file may raise when it is run
+        cause = error.__cause__ or error
+        message = f"does not load: {type(cause).__name__}: {cause}"
+        raise ConfigError([Problem(file, "", message)]) from error
+    if flow.name != name:
+        raise ConfigError([Problem(file, "", f"its flow is named {flow.name!r}, not {name!r}")])
+    return flow
+
+
+def _deployment(
+    home: Path, config: Config, flow: Flow[..., Any], work_pool: str | None
+) -> Deployment:
+    shown = form(flow.parameters.model_dump(exclude_unset=True), config)
+    declared = config.flows.get(flow.name, FlowSettings()).schedules
+    problems = [
+        Problem(
+            _file_of(home, "flows", flow.name),
+            f"flows.{flow.name}.schedules.{slug}.parameters.{parameter}",
+            message,
+        )
+        for slug, schedule in declared.items()
+        for parameter, message in _misfits(shown, schedule.parameters)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    function = flow.name.replace("-", "_")
+    return Deployment(
+        name=flow.name,
+        flow_name=flow.name,
+        description=flow.description,
+        version=version("digest"),
+        tags=[TAG],
+        entrypoint=f"flows/{function}.py:{function}",
+        schedules=[*schedules(config, flow.name)],
+        parameter_openapi_schema=shown,
+        pull_steps=[_TO_HOME],
+        work_pool_name=work_pool,
+    )
+
+
+def schedules(config: Config, flow: str) -> list[DeploymentScheduleCreate]:
+    """What config declares for a flow, as Prefect's schedules."""
+    declared = config.flows.get(flow, FlowSettings()).schedules
+    return [_schedule(config, slug, schedule) for slug, schedule in declared.items()]
+
+
+def _schedule(config: Config, slug: str, schedule: Schedule) -> DeploymentScheduleCreate:
+    zone = zone_of_schedule(config, schedule)
+    return DeploymentScheduleCreate(
+        slug=OURS + slug,
+        schedule=CronSchedule(cron=schedule.cron, timezone=zone.key),
+        parameters=schedule.parameters,
+    )
+
+
+def _misfits(shown: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a schedule asks that its flow's form would refuse; the scheduler does not look."""
+    fields = shown["properties"]
+    for name, value in asked.items():
+        if name not in fields:
+            yield name, f"no such parameter; allowed: {', '.join(fields)}"
+        elif not _fits(fields[name], value):
+            wanted = (
+                ", ".join(fields[name].get("enum", ())) or f"a value of type {_type(fields[name])}"
+            )
+            yield name, f"must be {wanted} (it is {value!r})"
+    for name in shown.get("required", ()):
+        if name not in asked:
+            yield name, "missing; the flow cannot run without it"
+
+
+def _fits(field: Mapping[str, Any], value: Any) -> bool:
+    if "enum" in field:
+        return value in field["enum"]
+    wanted = _PYTHON.get(_type(field))
+    # In Python, True is an integer too.
+    return wanted is None or (
+        isinstance(value, wanted) and isinstance(value, bool) == (wanted is bool)
+    )
+
+
+_PYTHON: dict[str, type] = {"string": str, "integer": int, "boolean": bool}
+
+
+def _type(field: Mapping[str, Any]) -> str:
+    return str(field.get("type", "any"))
+
+
+def _file_of(home: Path, *keys: str) -> str:
+    """The file of config that declares a table."""
+    for path in sorted((home / "config").glob("*.toml")):
+        table: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+        for key in keys:
+            table = table.get(key) if isinstance(table, dict) else None
+        if table is not None:
+            return path.relative_to(home).as_posix()
+    return "config/*.toml"
+
+
+def register(made: Sequence[Deployment], home: Path, config: Config) -> None:
+    """Put the catalogue and what tells of failures on Prefect's server."""
+    check_alerts(config.alerts, _file_of(home, "alerts"))
+    with get_client(sync_client=True) as client:
+        for deployment in made:
+            deployment.put(client)
+        ensure_automations(client, config.alerts)
+
+
+def serve(home: Path, config: Config, ready: Callable[[int], None]) -> None:
+    """Register all flows and run what is asked of them, here, until told to stop.
+
+    Nothing is paused at the end: what is due meanwhile runs when this runs again.
+    """
+    made = deployments(home, config)
+    register(made, home, config)
+
+    async def run() -> None:
+        runner = Runner(name="digest", pause_on_shutdown=False)
+        for deployment in made:
+            await runner.aadd_deployment(deployment)
+        ready(len(made))
+        await runner.start()
+
+    asyncio.run(run())
+
+
+def deploy(home: Path, config: Config) -> int:
+    """Register all flows for the workers of the configured pool; how many there are."""
+    pool = config.prefect.work_pool
+    if pool is None:
+        message = "missing; name the pool that workers take runs from, or use serve"
+        raise ConfigError([Problem(_file_of(home, "prefect"), "prefect.work_pool", message)])
+    made = deployments(home, config, work_pool=pool)
+    with get_client(sync_client=True) as client:
+        _need_pool(client, pool)
+    register(made, home, config)
+    return len(made)
+
+
+def _need_pool(client: SyncPrefectClient, pool: str) -> None:
+    try:
+        client.read_work_pool(pool)
+    except ObjectNotFound:
+        raise UsageError(
+            f"Prefect has no work pool {pool!r}; create it:"
+            f" prefect work-pool create --type process {pool}"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class FormsReport:
+    """What became of the editors' forms: flows whose form changed, and what could not be done."""
+
+    changed: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+def refresh_forms(config: Config) -> FormsReport:
+    """Put what config declares now into every deployed form, without deploying anew.
+
+    Never raises for what Prefect's server answers, or that it does not: the report says so.
+    """
+    changed: list[str] = []
+    failed: list[str] = []
+    try:
+        with get_client(sync_client=True) as client:
+            for name in FLOWS:
+                try:
+                    changed += [name] if _refresh(client, name, config) else []
+                except PrefectHTTPStatusError as error:
+                    failed.append(f"{name}: {_said(error)}")
+    except (HTTPError, RuntimeError) as error:
+        failed.append(f"Prefect does not answer: {error}")
+    return FormsReport(tuple(changed), tuple(failed))
+
+
+def _refresh(client: SyncPrefectClient, name: str, config: Config) -> bool:
+    """Whether the form had to be changed; a flow that is not deployed has none."""
+    old = find(client, f"{name}/{name}")
+    if old is None or old.parameter_openapi_schema is None:
+        return False
+    shown = form(old.parameter_openapi_schema, config)
+    if shown == old.parameter_openapi_schema:
+        return False
+    began = datetime.now(UTC)
+    client.update_deployment(old.id, DeploymentUpdate(parameter_openapi_schema=shown))
+    schedule_again(client, old.id, began, paused=old.paused)
+    return True
+
+
+def _said(error: PrefectHTTPStatusError) -> str:
+    """The server's reason: 409 where defaults that an editor set are no choices any more."""
+    try:
+        return str(error.response.json()["detail"])
+    except (ValueError, KeyError):
+        return f"the server answered {error.response.status_code}"
