@@ -82,8 +82,8 @@ def question_markdown(
     )
 
 
-def draft_markdown(shown: Preview, link: str) -> str:
-    """A draft, stored or only thought of: what is in it and why, and its text part."""
+def draft_markdown(shown: Preview, text: str, link: str) -> str:
+    """A draft, stored or only thought of: what is in it and why, and its text part as sent."""
     if shown.nothing:
         return f"**Nothing to send**: {plain(shown.nothing)}.\n\n{picks_markdown(shown.picks)}"
     findings = checks_markdown(shown.rendered.preflight) or "Nothing to remark.\n"
@@ -92,7 +92,7 @@ def draft_markdown(shown: Preview, link: str) -> str:
         f"**[Look at exactly what goes out]({link})**\n\n"
         f"{picks_markdown(shown.picks)}\n"
         f"#### Preflight\n\n{findings}\n"
-        f"<details><summary>The text part</summary>\n\n{_fenced(shown.rendered.text)}\n</details>\n"
+        f"<details><summary>The text part</summary>\n\n{_fenced(text)}\n</details>\n"
     )
 
 

@@ -28,6 +28,7 @@ from digest.links import preview_url
 from digest.model import IssueState
 from digest.showing import question_markdown
 from digest.store import issues as issue_store
+from digest_prefect.artifacts import show_draft
 
 if TYPE_CHECKING:
     from digest.asking import Question
@@ -79,6 +80,7 @@ def _ask(run: Run, ask: Ask, issue: Issue, note: str) -> str:
         run.record.outcome = "partial"
         run.record.reason = f"waits for an editor's decision on issue {issue.id}"
         log.info("issue %s waits for an editor's decision", issue.id)
+        show_draft(run, issue)
         shown = form.with_initial_data(description=_text(run, issue, note))
         # Does not return the first time; where somebody resumed without an answer, with none.
         suspend_flow_run(wait_for_input=shown, key=key, timeout=None)

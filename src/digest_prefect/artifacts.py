@@ -1,18 +1,28 @@
-"""What a run shows in the UI beside its logs: Markdown made by `digest.showing`."""
+"""What a run shows in the UI beside its logs, as artifacts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from prefect.artifacts import (
-    create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     update_progress_artifact,
 )
 
+from digest.issues.preview import preview, preview_of_issue
+from digest.links import look_url, preview_url
+from digest.previews import preview_files
+from digest.showing import draft_markdown
+from digest.store.memberships import ensure_memberships
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from digest.issues.compose import Request
+    from digest.issues.preview import Preview
+    from digest.store.issues import Issue
+    from digest_prefect.running import Run
 
 
 def show(key: str, markdown: str, description: str) -> None:
@@ -20,9 +30,32 @@ def show(key: str, markdown: str, description: str) -> None:
     create_markdown_artifact(markdown, key=key, description=description)
 
 
-def show_link(key: str, link: str, text: str, description: str) -> None:
-    """An artifact that is a link to a page of ours."""
-    create_link_artifact(link, link_text=text, key=key, description=description)
+def show_draft(run: Run, issue: Issue) -> None:
+    """A stored issue as it would go out, with the address of its exact preview."""
+    app = run.app
+    with app.store.read() as c:
+        shown = preview_of_issue(c, issue)
+    link = preview_url(app.config.site.links_url, app.secret, issue.id)
+    _show_preview(run, f"issue-{issue.id}", shown, link)
+
+
+def show_look(run: Run, request: Request) -> Preview:
+    """What would be composed for a request, of which nothing is stored; returns it."""
+    app = run.app
+    with app.store.write() as c:
+        ensure_memberships(c, app.config)
+    with app.store.read() as c:
+        shown = preview(c, app.config, app.templates, request)
+    link = look_url(app.config.site.links_url, app.secret, request)
+    scope = str(request.scope).replace(":", "-")
+    _show_preview(run, f"look-{request.newsletter}-{scope}", shown, link)
+    return shown
+
+
+def _show_preview(run: Run, key: str, shown: Preview, link: str) -> None:
+    made = preview_files(run.app, shown, None, run.scheduled_at)
+    text = made.files.get("issue.txt", b"").decode()
+    show(key, draft_markdown(shown, text, link), "What would go out, and why")
 
 
 def progress(key: str, description: str) -> Callable[[float], None]:

@@ -16,17 +16,15 @@ from digest import sending
 from digest.config import rhythm_of
 from digest.issues import desk
 from digest.issues.compose import Request, newsletter_of, period_asked
-from digest.issues.preview import preview, preview_of_issue
+from digest.issues.due import superseded
 from digest.issues.scope import make_scope
-from digest.links import look_url, preview_url
 from digest.model import Act, IssueState, Rhythm
 from digest.recording import about
-from digest.showing import account_markdown, draft_markdown
+from digest.showing import account_markdown
 from digest.store import accounts
 from digest.store import issues as issue_store
-from digest.store.memberships import ensure_memberships
 from digest_prefect.approval import ask_until_decided
-from digest_prefect.artifacts import progress, show
+from digest_prefect.artifacts import progress, show, show_draft, show_look
 from digest_prefect.running import ended, failed, hours
 from digest_prefect.tasks import NotNow, work
 
@@ -101,8 +99,9 @@ def carry_on(run: Run, issue_id: int, *, insist: bool = False) -> State[Any]:
     if issue.state in _STOPPED and (insist or run.retried):
         act = Act(run.actor, run.app.clock(), "retried" if run.retried else f"run {run.flow}")
         issue = desk.resume(run.app.store, run.app.config, run.app.templates, issue_id, act)
-    _show_draft(run, issue)
-    if issue.state is IssueState.DRAFT:
+    if issue.state is not IssueState.DRAFT:
+        show_draft(run, issue)
+    else:
         if not run.deployed:
             return _left_to_others(run, issue)
         decided = ask_until_decided(run, issue)
@@ -121,7 +120,7 @@ def rehearse_issue(run: Run, issue_id: int) -> State[Any]:
     """What sending a stored issue would do, without doing it."""
     issue = _get(run, issue_id)
     about(run.app, run.record, issue_id)
-    _show_draft(run, issue)
+    show_draft(run, issue)
     sent = sending.standing(run.app, issue_id)
     message = f"issue {issue_id} ({issue.name}) is {issue.state}: {sent.note}"
     return ended(run, "Dry run", message, outcome="nothing")
@@ -139,20 +138,10 @@ def _call(run: Run, request: Request, *, dry_run: bool) -> None:
 
 
 def _rehearse(run: Run, request: Request) -> State[Any]:
-    app = run.app
-    with app.store.write() as c:
-        ensure_memberships(c, app.config)
-    with app.store.read() as c:
-        shown = preview(c, app.config, app.templates, request)
-    link = look_url(app.config.site.links_url, app.secret, request)
-    show(f"look-{_key(request)}", draft_markdown(shown, link), "What would go out, and why")
+    shown = show_look(run, request)
     picked = sum(line.pick.is_in for line in shown.picks)
     what = shown.nothing or f"would send {picked} posts as “{shown.rendered.subject}”"
     return ended(run, "Dry run", f"{what}; nothing was stored or sent", outcome="nothing")
-
-
-def _key(request: Request) -> str:
-    return f"{request.newsletter}-{request.scope}".replace(":", "-")
 
 
 def _draft(run: Run, request: Request) -> int:
@@ -162,8 +151,6 @@ def _draft(run: Run, request: Request) -> int:
 
 def _set_aside(run: Run, request: Request, late: timedelta) -> State[Any] | None:
     """What becomes of an issue whose run came too late; None where it goes out all the same."""
-    from digest.issues.due import superseded
-
     app = run.app
     newsletter = newsletter_of(app.config, request.newsletter)
     now, slug = app.clock(), request.newsletter
@@ -196,16 +183,9 @@ def _get(run: Run, issue_id: int) -> Issue:
         return issue_store.get_issue(c, issue_id)
 
 
-def _show_draft(run: Run, issue: Issue) -> None:
-    app = run.app
-    link = preview_url(app.config.site.links_url, app.secret, issue.id)
-    with app.store.read() as c:
-        shown = preview_of_issue(c, issue)
-    show(f"issue-{issue.id}", draft_markdown(shown, link), f"Issue {issue.id}: {issue.name}")
-
-
 def _left_to_others(run: Run, issue: Issue) -> State[Any]:
     """A run of no deployment cannot be suspended; the command line and other runs can decide."""
+    show_draft(run, issue)
     message = sending.standing(run.app, issue.id).note
     return ended(run, "Waiting", f"issue {issue.id} {message}", outcome="partial")
 

@@ -159,7 +159,9 @@ def _write_down(shift: Shift, claimed: Claimed, outcome: Outcome) -> _Step:
     remote_id = outcome.remote_id if isinstance(outcome, Receipt) else None
     with shift.store.write() as c:
         ledger.finish(c, claimed, shift.worker, decision, remote_id=remote_id, now=now)
-    log.info("delivery %s: %s %s", claimed.id, decision.state, decision.code)
+    # The ledger has every delivery; a line for each would bury the others.
+    level = logging.DEBUG if decision.state is DeliveryState.SUBMITTED else logging.INFO
+    log.log(level, "delivery %s: %s %s", claimed.id, decision.state, decision.code)
     return _Step(
         fault=decision.reason or "mailer stopped" if decision.stop_mailer else "",
         unreachable=_not_there(outcome),
