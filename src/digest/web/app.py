@@ -80,12 +80,18 @@ def _style(web: Web, _request: Request) -> Response:
     return Response(web.style, media_type="text/css", headers=headers)
 
 
+def _no_icon(_web: Web, _request: Request) -> Response:
+    """Browsers ask for one with every page; there is none."""
+    return Response(status_code=204, headers={"Cache-Control": "public, max-age=86400"})
+
+
 _LOOKING = ("GET",)
 _DOING = ("GET", "POST")
 _ROUTES: tuple[tuple[str, Handler, tuple[str, ...]], ...] = (
     ("/", readers.front, _LOOKING),
     ("/health", _health, _LOOKING),
     ("/style.css", _style, _LOOKING),
+    ("/favicon.ico", _no_icon, _LOOKING),
     ("/leave", readers.leave_by_hand, _LOOKING),
     ("/u/{token}", readers.leave, _DOING),
     ("/c/{token}", readers.confirmation, _DOING),
