@@ -14,6 +14,7 @@ from digest.cli.common import (
     Home,
     Json,
     finish,
+    note,
     opened,
     recorded,
     say,
@@ -23,7 +24,9 @@ from digest.cli.common import (
 from digest.cli.issues import IssueId, tell_forecast
 
 if TYPE_CHECKING:
+    from digest.bootstrap import App
     from digest.store.issues import Issue
+    from digest.waking import Fate
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the decision.")]
 
@@ -48,6 +51,31 @@ def _decide(
             decided = step(app.store, issue, act)
         run.issue_id = issue
         _tell_issue(decided, as_json=as_json)
+        _wake(app, issue)
+
+
+def _wake(app: App, issue: int) -> Fate | None:
+    """Tell the run that asked an editor about the issue, if one did; says what came of it.
+
+    The decision stands, whatever becomes of this; without an open ask nobody is called.
+    """
+    from digest.store.asks import open_ask
+
+    with app.store.read() as c:
+        if open_ask(c, issue) is None:
+            return None
+    from digest.up.connection import read_connection
+    from digest.waking import BRISK, Fate, wake
+
+    report = wake(app, read_connection(app.home, app.config), issue_id=issue, timeout=BRISK)
+    for told in report.told:
+        if told.fate is Fate.WOKEN:
+            note("The run in Prefect that asked about it goes on.")
+        elif told.fate is Fate.ENDED:
+            note(f"The run in Prefect that asked about it does not go on: {told.reason}.")
+        elif told.fate is Fate.AGAIN:
+            note(f"The run in Prefect that asked about it is told later: {told.reason}.")
+    return report.told[0].fate if report.told else None
 
 
 def approve(
@@ -74,8 +102,22 @@ def approve(
         _tell_issue(decided, as_json=as_json)
         if not as_json:
             tell_forecast(app, decided)
+        fate = _wake(app, issue)
     if not as_json:
-        say(f"Send it with: digest deliver {issue}")
+        say(_what_sends(issue, fate))
+
+
+def _what_sends(issue: int, fate: Fate | None) -> str:
+    by_hand = f"digest deliver {issue}"
+    if fate is None:
+        return f"Send it with: {by_hand}"
+    from digest.waking import Fate
+
+    if fate is Fate.WOKEN:
+        return f"That run sends it. By hand, should it not: {by_hand}"
+    if fate is Fate.AGAIN:
+        return f"Housekeeping tells the run, which sends it. Or send it now with: {by_hand}"
+    return f"Send it with: {by_hand}"
 
 
 def change(
@@ -107,6 +149,7 @@ def change(
         )
         run.issue_id = issue
         _tell_issue(decided, as_json=as_json)
+        _wake(app, issue)
 
 
 def reject(

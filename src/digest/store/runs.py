@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select, update
@@ -87,14 +88,26 @@ def earlier_tries(c: Connection, prefect_run_id: str) -> list[Run]:
     return [Run(*row) for row in c.execute(mine.order_by(runs.c.id))]
 
 
-def end_killed(c: Connection, is_dead: Callable[[str, datetime], bool], now: datetime) -> None:
-    """End the runs that were killed: what still says "running" and is not."""
+#: After this long a run on another machine, whose lock cannot be seen from here, counts as dead.
+LONGEST = timedelta(days=1)
+
+
+def killed(c: Connection, is_dead: Callable[[str, datetime], bool]) -> list[int]:
+    """The runs that were killed: what still says "running" and is not."""
     alive = select(runs.c.id, runs.c.worker, runs.c.started_at).where(
         runs.c.outcome == "running", runs.c.worker.is_not(None)
     )
-    for run_id, worker, started_at in c.execute(alive).all():
-        if is_dead(worker, started_at):
-            end_run(c, run_id, Ending("failed", {}, "killed before it ended"), now)
+    return [
+        run_id
+        for run_id, worker, started_at in c.execute(alive.order_by(runs.c.id)).all()
+        if is_dead(worker, started_at + LONGEST)
+    ]
+
+
+def end_killed(c: Connection, is_dead: Callable[[str, datetime], bool], now: datetime) -> None:
+    """End the runs that were killed."""
+    for run_id in killed(c, is_dead):
+        end_run(c, run_id, Ending("failed", {}, "killed before it ended"), now)
 
 
 def end_run(c: Connection, run_id: int, ending: Ending, now: datetime) -> None:
