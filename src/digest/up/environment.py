@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import URL
 
+from digest.up.privacy import origins
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -56,7 +58,6 @@ def server_environment(
     environ: Mapping[str, str], place: Place, connection: Connection, database: URL
 ) -> dict[str, str]:
     """Prefect's server: its database, its password, and its UI on its own port."""
-    port = connection.ui_url.rsplit(":", 1)[1]
     return {
         # Runs and events are kept for a while, not for ever; facts live in our own database.
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
@@ -66,8 +67,9 @@ def server_environment(
         # The UI calls port 4200 where it is not told.
         "PREFECT_SERVER_UI_API_URL": connection.api_url,
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        # The UI opened as localhost calls 127.0.0.1, which for a browser is another origin.
-        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"{connection.ui_url},http://localhost:{port}",
+        # Not in the installed package, which may be read-only, and see `digest.up.privacy`.
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(place.prefect_ui),
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": ",".join(origins(connection)),
     }
 
 

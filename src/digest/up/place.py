@@ -34,6 +34,11 @@ class Place:
         return self.var / "prefect"
 
     @property
+    def prefect_ui(self) -> Path:
+        """The pages that Prefect's server copies for itself."""
+        return self.prefect / "ui"
+
+    @property
     def password(self) -> Path:
         return self.prefect / "password"
 

@@ -28,6 +28,7 @@ from digest.up.ports import (
     require_free,
 )
 from digest.up.postgres import PostgresError, clear_away, start_postgres
+from digest.up.privacy import keep_to_itself
 from digest.up.restarts import wait_after
 
 if TYPE_CHECKING:
@@ -203,6 +204,7 @@ def running(
             lambda _: parts.server_ready(connection),
             parts.SERVER_SECONDS,
         )
+        keep_to_itself(place, connection)
         write_connection(home, connection)
         runner = starting.launch_and_wait(
             flows, lambda child: parts.flows_ready(child, connection), parts.RUNNER_SECONDS
@@ -242,6 +244,7 @@ def prefect_server(
             program, lambda: parts.server_ready(connection), parts.SERVER_SECONDS, wish.check
         )
         try:
+            keep_to_itself(place, connection)
             write_connection(folder, connection)
             yield connection
         finally:
