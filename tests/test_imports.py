@@ -49,9 +49,11 @@ LAYERS = [
         "digest.readers.importing",
         "digest.readers.rows",
         "digest.readers.subscriptions",
+        "digest.social.channels",
         "digest.social.checking",
         "digest.social.plan",
         "digest.social.preview",
+        "digest.social.publish",
     ),
     ("digest.settings", "digest.logs", "digest.checking", "digest.notices", "digest.previews"),
     ("digest.up.connection",),
@@ -119,10 +121,13 @@ def test_rooms_do_not_import_each_others_steps():
         assert not others, f"{name} imports steps of another room"
 
 
+ADAPTERS = ("digest.mail.mailers.", "digest.social.channels.")
+
+
 def test_only_the_bootstrap_names_adapters():
     for name, path in MODULES.items():
-        if not name.startswith(("digest.bootstrap", "digest.mail.mailers")):
-            adapters = {used for used in imports(path) if used.startswith("digest.mail.mailers.")}
+        if not name.startswith(("digest.bootstrap", *ADAPTERS)):
+            adapters = {used for used in imports(path) if used.startswith(ADAPTERS)}
             assert not adapters, f"{name} names an adapter"
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from digest.feeds.fetch import Fetcher
-    from digest.ports import Clock, Mailer
+    from digest.ports import Channel, Clock, Mailer
 
 
 def utc_now() -> datetime:
@@ -71,6 +71,13 @@ class App:
         if isinstance(settings, FileMailer):
             return f"file {self.home / settings.path}"
         return f"smtp {settings.host}:{settings.port}"
+
+    def channel(self, slug: str) -> Channel:
+        """The channel of that name in config; nothing is connected yet."""
+        from digest.social.channels.preview import PreviewChannel
+        from digest.social.preview import preview_folder
+
+        return PreviewChannel(preview_folder(self.var), slug, self.clock)
 
     def fetcher(self) -> Fetcher:
         from digest.feeds.fetch import Fetcher

@@ -295,3 +295,15 @@ class Receipt:
     at: datetime
     url: str = ""
     response: str = field(default="", compare=False)
+
+
+# --- social ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReadySnippet:
+    """A snippet as a channel is given it; `key` is its own for ever, to be found by."""
+
+    key: str
+    text: str
+    image: Image | None = None

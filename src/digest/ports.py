@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from digest.errors import Refused, Throttled, Unauthorized, Unavailable, Uncertain
-from digest.model import Envelope, Receipt
+from digest.model import Envelope, ReadySnippet, Receipt
 
 #: What an adapter answers to one submission.
 Outcome: TypeAlias = Receipt | Refused | Throttled | Unavailable | Uncertain | Unauthorized
@@ -44,4 +44,25 @@ class Mailer(Protocol):
 
     def close(self) -> None:
         """End connections; a later `submit` opens them again."""
+        ...
+
+
+class Channel(Protocol):
+    """Publishes one snippet at a time on one account.
+
+    Promises: `publish` returns `Receipt` only after the other side accepted, and `Uncertain`
+    whenever acceptance cannot be excluded. It keeps no record.
+    """
+
+    #: The adapter's name in logs, e.g. "preview".
+    name: str
+    #: Whether `find` can prove that a snippet was, or was not, accepted.
+    can_find: bool
+
+    def publish(self, snippet: ReadySnippet, reply_to: Receipt | None) -> Outcome:
+        """Publish a snippet once, as an answer to the one before it in its thread."""
+        ...
+
+    def find(self, key: str) -> Receipt | None:
+        """Return the receipt of a snippet accepted earlier. Asked only where `can_find`."""
         ...

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from digest.files import replace_text
+from digest.social.decisions import key_of
 from digest.social.networks import NETWORKS, links_in
 from digest.social.slots import zone_of
 from digest.social.wording import fill
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
+    from digest.bootstrap import App
     from digest.config import Config
     from digest.social.networks import Network
     from digest.store.engine import Store
@@ -46,6 +48,7 @@ class _Shown:
     """One publication as the page shows it; `slot` in the channel's zone."""
 
     row: PublicationRow
+    anchor: str
     runs: tuple[_Run, ...]
     slot: str
     slot_iso: str
@@ -67,6 +70,22 @@ class _ChannelShown:
     network: Network
     zone: str
     threads: tuple[_ThreadShown, ...]
+
+
+def refresh_preview(app: App) -> Path:
+    """Bring the home folder's page up to date and return its path."""
+    path = preview_folder(app.var) / "index.html"
+    return write_preview(app.store, app.config, app.templates, path)
+
+
+def preview_folder(var: Path) -> Path:
+    """Where the page stands, and what was published on preview channels."""
+    return var / "social"
+
+
+def anchor(key: str) -> str:
+    """Where on the page the publication of that key is shown."""
+    return f"publication-{key}"
 
 
 def write_preview(store: Store, config: Config, templates: Path, path: Path) -> Path:
@@ -92,7 +111,7 @@ def specimen(channel: str) -> ThreadRow:
     at = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
     text = "Text with a #Tag and https://example.org/"
     image = ("https://example.org/image.png", "Alt text")
-    row = PublicationRow(1, text, len(text), *image, "pending", at, None, None)
+    row = PublicationRow(1, 1, text, len(text), *image, "pending", at, None, None)
     link = "https://example.org/"
     return ThreadRow(1, channel, 1, "Title", link, "series:s", "reason", at, (row,))
 
@@ -115,6 +134,7 @@ def _shown(row: PublicationRow, network: Network, zone: ZoneInfo) -> _Shown:
     slot = row.slot.astimezone(zone)
     return _Shown(
         row=row,
+        anchor=anchor(key_of(row.id, row.text)),
         runs=tuple(_runs(row.text)),
         slot=slot.strftime(SLOT_FORMAT),
         slot_iso=slot.isoformat(),

@@ -35,6 +35,7 @@ class PlannedSnippet:
 class PublicationRow:
     """One snippet of a thread as the ledger has it; `slot` in UTC."""
 
+    id: int
     position: int
     text: str
     measured: int
@@ -136,7 +137,7 @@ _THREAD = (
 _PUBLICATION = tuple(
     publications.c[name]
     for name in (
-        *("position", "text", "measured", "image_url", "image_alt"),
+        *("id", "position", "text", "measured", "image_url", "image_alt"),
         *("state", "slot", "url", "reason"),
     )
 )

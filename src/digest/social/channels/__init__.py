@@ -1,0 +1,1 @@
+"""Channels: one small adapter a file, behind `digest.ports.Channel`."""
