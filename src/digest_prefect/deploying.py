@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from httpx import HTTPError
+from httpx import HTTPError, TransportError
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.flows import load_flow_from_entrypoint
 from prefect.runner import Runner
+from prefect.settings import PREFECT_API_URL
 
 from digest.config import FLOWS, FlowSettings, Schedule, zone_of_schedule
 from digest.errors import ConfigError, Problem, UsageError
@@ -28,11 +31,13 @@ from digest_prefect.deployment import OURS, Deployment, find, schedule_again
 from digest_prefect.forms import form
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from uuid import UUID
 
     from prefect import Flow
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import DeploymentSchedule
 
     from digest.config import Config
 
@@ -178,10 +183,29 @@ def _file_of(home: Path, *keys: str) -> str:
 def register(made: Sequence[Deployment], home: Path, config: Config) -> None:
     """Put the catalogue and what tells of failures on Prefect's server."""
     check_alerts(config.alerts, _file_of(home, "alerts"))
-    with get_client(sync_client=True) as client:
+    with _answering() as client:
         for deployment in made:
             deployment.put(client)
         ensure_automations(client, config.alerts)
+
+
+@contextmanager
+def _answering() -> Iterator[SyncPrefectClient]:
+    """Prefect's API, or a sentence where it is not there for us."""
+    url = PREFECT_API_URL.value()
+    try:
+        with get_client(sync_client=True) as client:
+            yield client
+    except TransportError as error:
+        raise UsageError(
+            f"Prefect does not answer at {url} ({error}); start it, or set PREFECT_API_URL"
+        ) from error
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code != HTTPStatus.UNAUTHORIZED:
+            raise
+        raise UsageError(
+            f"Prefect at {url} refuses the password; set PREFECT_API_AUTH_STRING to user:password"
+        ) from error
 
 
 def serve(home: Path, config: Config, ready: Callable[[int], None]) -> None:
@@ -209,7 +233,7 @@ def deploy(home: Path, config: Config) -> int:
         message = "missing; name the pool that workers take runs from, or use serve"
         raise ConfigError([Problem(_file_of(home, "prefect"), "prefect.work_pool", message)])
     made = deployments(home, config, work_pool=pool)
-    with get_client(sync_client=True) as client:
+    with _answering() as client:
         _need_pool(client, pool)
     register(made, home, config)
     return len(made)
@@ -227,7 +251,7 @@ def _need_pool(client: SyncPrefectClient, pool: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FormsReport:
-    """What became of the editors' forms: flows whose form changed, and what could not be done."""
+    """Which flows' forms or schedules had to be set right, and what could not be done."""
 
     changed: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
@@ -235,6 +259,9 @@ class FormsReport:
 
 def refresh_forms(config: Config) -> FormsReport:
     """Put what config declares now into every deployed form, without deploying anew.
+
+    Schedules of config get their times and parameters back: Prefect forgets the parameters of
+    one that is switched off and on in its UI, and a digest by it would be a dry run.
 
     Never raises for what Prefect's server answers, or that it does not: the report says so.
     """
@@ -253,17 +280,44 @@ def refresh_forms(config: Config) -> FormsReport:
 
 
 def _refresh(client: SyncPrefectClient, name: str, config: Config) -> bool:
-    """Whether the form had to be changed; a flow that is not deployed has none."""
+    """Whether anything had to be changed; a flow that is not deployed has nothing."""
     old = find(client, f"{name}/{name}")
     if old is None or old.parameter_openapi_schema is None:
         return False
-    shown = form(old.parameter_openapi_schema, config)
-    if shown == old.parameter_openapi_schema:
-        return False
     began = datetime.now(UTC)
-    client.update_deployment(old.id, DeploymentUpdate(parameter_openapi_schema=shown))
-    schedule_again(client, old.id, began, paused=old.paused)
-    return True
+    # Schedules first, for the form may be refused.
+    bent = list(_bent(old.schedules, schedules(config, name)))
+    for schedule_id, right in bent:
+        client.request(
+            "PATCH",
+            "/deployments/{id}/schedules/{schedule_id}",
+            path_params={"id": old.id, "schedule_id": schedule_id},
+            json=right.model_dump(mode="json", include={"schedule", "parameters"}),
+        )
+    shown = form(old.parameter_openapi_schema, config)
+    stale = shown != old.parameter_openapi_schema
+    try:
+        if stale:
+            update = DeploymentUpdate(parameter_openapi_schema=shown)
+            client.update_deployment(old.id, update)
+    finally:
+        if bent or stale:
+            schedule_again(client, old.id, began, paused=old.paused)
+    return bool(bent) or stale
+
+
+def _bent(
+    existing: Iterable[DeploymentSchedule], declared: Iterable[DeploymentScheduleCreate]
+) -> Iterator[tuple[UUID, DeploymentScheduleCreate]]:
+    """Schedules of config that are not as config says, by their id."""
+    right = {schedule.slug: schedule for schedule in declared}
+    for schedule in existing:
+        wanted = right.get(schedule.slug)
+        if wanted is not None and (schedule.schedule, schedule.parameters) != (
+            wanted.schedule,
+            wanted.parameters,
+        ):
+            yield schedule.id, wanted
 
 
 def _said(error: PrefectHTTPStatusError) -> str:
