@@ -54,6 +54,7 @@ LAYERS = [
         "digest.social.plan",
         "digest.social.preview",
         "digest.social.publish",
+        "digest.social.settle",
     ),
     ("digest.settings", "digest.logs", "digest.checking", "digest.notices", "digest.previews"),
     ("digest.up.connection",),

@@ -13,15 +13,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from digest.errors import UsageError
 from digest.mail.worker import death_certificate, working
 from digest.model import DeliveryState, ReadySnippet, Receipt
 from digest.social.decisions import LATEST, decide, given_up, key_of
+from digest.social.preview import refresh_preview
 from digest.store import publications as ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from digest.bootstrap import App
     from digest.ports import Channel, Clock
     from digest.store.engine import Store
     from digest.store.publications import Publication
@@ -79,14 +82,39 @@ class _Turn:
     faults: dict[str, str] = field(default_factory=dict)
 
 
-def publish_due(press: Press, *, everywhere: bool = False, dry_run: bool = False) -> PublishReport:
+def press_of(app: App, channel: str | None) -> Press:
+    """What the home folder publishes with: all its channels, or the one named.
+
+    UsageError for a channel that is not in config.
+    """
+    declared = app.config.channels
+    if channel is not None and channel not in declared:
+        raise UsageError(f"no channel {channel!r}; there are: {', '.join(sorted(declared))}")
+    slugs = declared if channel is None else [channel]
+    channels = {slug: app.channel(slug) for slug in slugs}
+    return Press(app.store, channels, app.var / "run", app.clock)
+
+
+def publish(app: App, *, channel: str | None = None, dry_run: bool = False) -> PublishReport:
+    """Publish what is due on every channel, or the one named, and bring the local page up to date.
+
+    What is late on a channel that config no longer names is given up with the rest.
+    """
+    press = press_of(app, channel)
+    if dry_run:
+        return foreseen(press, everywhere=channel is None)
+    try:
+        return publish_due(press, everywhere=channel is None)
+    finally:
+        refresh_preview(app)
+
+
+def publish_due(press: Press, *, everywhere: bool = False) -> PublishReport:
     """Publish every snippet whose slot has come, in the order of slots and chains.
 
     What is more than `LATEST` late is given up, and so is the rest of a thread that broke off;
     with `everywhere` also on channels that are not (or no longer) among the press's own.
     """
-    if dry_run:
-        return _foreseen(press, everywhere=everywhere)
     with working(press.folder, secrets.token_hex(4)) as worker:
         turn = _Turn(press, worker)
         recover(press)
@@ -100,7 +128,7 @@ def publish_due(press: Press, *, everywhere: bool = False, dry_run: bool = False
         finally:
             with press.store.write() as c:
                 ledger.release(c, worker, press.clock())
-    return PublishReport(tuple(turn.lines), turn.faults, _undecided(press), dry_run)
+    return PublishReport(tuple(turn.lines), turn.faults, _undecided(press), dry_run=False)
 
 
 def recover(press: Press) -> None:
@@ -129,7 +157,8 @@ def look_up(press: Press, slug: str) -> int:
     return len(doubtful)
 
 
-def _foreseen(press: Press, *, everywhere: bool) -> PublishReport:
+def foreseen(press: Press, *, everywhere: bool = False) -> PublishReport:
+    """What `publish_due` would do now; changes nothing."""
     now = press.clock()
     with press.store.read() as c:
         scopes = [None] if everywhere else press.channels
