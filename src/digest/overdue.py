@@ -139,8 +139,7 @@ def _patience_ends(config: Config, issue: Underway) -> datetime:
         if _needs_nobody(config, issue):
             return issue.moved_at + GRACE
         return _decision_due(config, issue) + DECISION_GRACE
-    waits = issue.next_due if issue.open and not issue.due else None
-    return max(issue.moved_at, waits or issue.moved_at) + GRACE
+    return max(issue.moved_at, issue.next_at or issue.moved_at) + GRACE
 
 
 def _needs_nobody(config: Config, issue: Underway) -> bool:

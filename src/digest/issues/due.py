@@ -67,7 +67,7 @@ def asked(config: Config, flow: str, parameters: Mapping[str, Any], at: datetime
     declared = config.newsletters[newsletter]
     kind = _KIND_OF[flow]
     scope = Scope(kind, str(parameters.get(kind) or ""))
-    rhythm = Rhythm(parameters.get("rhythm") or rhythm_of(declared))
+    rhythm = Rhythm(parameters.get("rhythm") or _rhythm(flow, declared))
     edition = int(parameters.get("edition") or 1)
     return Due(
         flow=flow,
@@ -79,6 +79,11 @@ def asked(config: Config, flow: str, parameters: Mapping[str, Any], at: datetime
         at=at,
         period=period_of(rhythm, at, config.zone_of(declared), edition=edition),
     )
+
+
+def _rhythm(flow: str, newsletter: Newsletter) -> Rhythm:
+    """The rhythm that a flow is about where nobody says."""
+    return Rhythm.WEEKLY if flow == "weekly-digest" else rhythm_of(newsletter)
 
 
 def last_due(config: Config, before: datetime) -> list[Due]:
@@ -110,9 +115,9 @@ def superseded(
     """Whether the next issue of the same stream is due already.
 
     A run that comes so late leaves its posts to that one: what piled up in an outage goes out
-    once, not one mail after another. `rhythm` defaults to the newsletter's cadence.
+    once, not one mail after another. `rhythm` defaults to that of the flow.
     """
-    stream = newsletter, scope, rhythm or rhythm_of(config.newsletters[newsletter])
+    stream = newsletter, scope, rhythm or _rhythm(flow, config.newsletters[newsletter])
     return any(
         due.flow == flow and due.stream == stream and due.at > scheduled_at
         for due in last_due(config, now)

@@ -55,8 +55,8 @@ class Underway:
     #: It has deliveries that are not at their end; some of them may be tried now.
     open: bool
     due: bool
-    #: When the first of those that wait for a time may be tried again.
-    next_due: datetime | None
+    #: From when on the first of those that are pending may be tried.
+    next_at: datetime | None
 
     @property
     def name(self) -> str:
@@ -81,6 +81,7 @@ def list_underway(
     """The issues in these states, oldest first."""
     i, t, d, a = issues.c, issue_transitions.c, deliveries.c, asks.c
     pending = d.state == DeliveryState.PENDING
+    may_go_at = func.coalesce(d.not_before, d.state_at)
     may_go = and_(pending, or_(d.not_before.is_(None), d.not_before <= now))
     query = (
         select(
@@ -101,8 +102,9 @@ def list_underway(
             exists().where(a.issue_id == i.id, a.ended_at.is_(None)).label("asked"),
             exists().where(d.issue_id == i.id, d.state.in_(_OPEN)).label("open"),
             exists().where(d.issue_id == i.id, or_(may_go, d.state.in_(_HELD))).label("due"),
-            _of_issue(func.min(d.not_before), d.issue_id, pending).label("next_due"),
+            _of_issue(func.min(may_go_at), d.issue_id, pending).label("next_at"),
         )
+        .select_from(issues)
         .join(issue_transitions, t.id == _last_step())
         .where(i.state.in_(states))
         .order_by(i.id)
