@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,17 +42,23 @@ def up(home: Home = None, port: Port = None, as_json: Json = False) -> None:
     began, wish = time.monotonic(), Wish()
     try:
         with (
-            listening(wish, note),
-            running(folder, config, port=port, tell=note, wish=wish) as all_,
+            listening(wish),
+            running(folder, config, port=port, tell=tell, wish=wish) as all_,
         ):
             report(all_, config, time.monotonic() - began, as_json=as_json)
             all_.look_after_until(wish.to_stop)
     except StoppedError:
         pass
     except (ChildError, GaveUpError) as error:
-        note(f"digest: {error}")
+        tell(f"digest: {error}")
         finish(1)
-    note("Stopped")
+    tell("Stopped")
+
+
+def tell(text: str) -> None:
+    """A line on stderr; where the terminal was closed, all the same goes on to its end."""
+    with suppress(OSError):
+        note(text)
 
 
 def report(all_: Up, config: Config, seconds: float, *, as_json: bool) -> None:

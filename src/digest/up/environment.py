@@ -76,11 +76,10 @@ def server_environment(
 def runner_environment(
     environ: Mapping[str, str], place: Place, connection: Connection
 ) -> dict[str, str]:
-    """The served flows: an editor who presses Run does not wait long; their logs reach the UI."""
+    """The served flows: an editor who presses Run does not wait long."""
     return {
         "PREFECT_RUNNER_POLL_FREQUENCY": "2",
         "PREFECT_RUNNER_PROCESS_LIMIT": "5",
-        "PREFECT_LOGGING_EXTRA_LOGGERS": "digest,digest_prefect",
         **child_environment(environ, place, connection),
     }
 

@@ -81,13 +81,11 @@ class Wish:
 
 
 @contextmanager
-def listening(wish: Wish, tell: Callable[[str], None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM are wishes while the block runs."""
+def listening(wish: Wish) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a closed terminal are wishes while the block runs."""
 
     def ask(_number: int, _frame: FrameType | None) -> None:
         wish.asked += 1
-        if wish.asked == 1:
-            tell("Stopping; Ctrl-C again to hurry")
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, ask) for number in numbers}
@@ -142,6 +140,9 @@ class Team:
         self.tell(f"Starting {program.title} again in {wait:.0f} s")
 
     def stop(self, hurry: Callable[[], bool]) -> None:
+        """End them all, in order."""
+        if self.children:
+            self.tell("Stopping; Ctrl-C again to hurry")
         for name in STOPPING:
             child = self.children.pop(name, None)
             if child is not None:
