@@ -18,6 +18,7 @@ from digest.issues import desk
 from digest.issues.compose import newsletter_of
 from digest.issues.freeze import freeze_issue
 from digest.mail.deliver import Shift, deliver
+from digest.mail.deliver import look_up as look_up_deliveries
 from digest.mail.letters import Letters
 from digest.mail.worker import death_certificate, working
 from digest.model import Account, Act, DeliveryState, IssueState
@@ -223,6 +224,26 @@ def settle(app: App, issue_id: int, act: Act, *, resend: bool) -> int:
             issue_store.record_decision(c, issue, settled)
         _reopen(c, issue, replace(act, reason="uncertain sent again"))
     return len(doubtful)
+
+
+def look_up(app: App, issue_id: int, act: Act) -> int:
+    """Let the mailer prove the uncertain deliveries that it can find. Returns how many it did.
+
+    What it never had is pending again.
+    """
+    _take_back(app, issue_id)
+    slug = newsletter_of(app.config, _get(app, issue_id).newsletter).mailer
+    mailer = app.mailer(slug)
+    try:
+        count = look_up_deliveries(app.store, mailer, app.mailer_key(slug), issue_id, app.clock)
+    finally:
+        mailer.close()
+    with app.store.write() as c:
+        issue = issue_store.get_issue(c, issue_id, lock=True)
+        if issue.state is IssueState.CANCELLED:
+            ledger.cancel_open(c, issue_id, act.at)
+        _reopen(c, issue, replace(act, reason="uncertain, and looked up: never submitted"))
+    return count
 
 
 def _reopenable(c: Connection, issue_id: int) -> Issue:

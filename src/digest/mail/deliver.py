@@ -77,8 +77,7 @@ def deliver(shift: Shift, issue_id: int, *, most: int | None = None) -> Report:
     With `most` it ends after so many. The caller has recovered what dead workers held. Several
     workers may do this at once.
     """
-    if shift.mailer.can_find:
-        _settle_by_look_up(shift, issue_id)
+    look_up(shift.store, shift.mailer, shift.mailer_key, issue_id, shift.clock)
     with shift.store.read() as c:
         variants = accounts.load_variants(c, issue_id)
     tried = missed = 0
@@ -104,6 +103,23 @@ def deliver(shift: Shift, issue_id: int, *, most: int | None = None) -> Report:
         shift.mailer.close()
 
 
+def look_up(store: Store, mailer: Mailer, mailer_key: str, issue_id: int, clock: Clock) -> int:
+    """Decide the uncertain deliveries that were said to this very mailer, where it can prove them.
+
+    Returns how many: submitted, or pending again.
+    """
+    if not mailer.can_find:
+        return 0
+    with store.read() as c:
+        doubtful = ledger.uncertain_ids(c, issue_id, mailer=mailer_key)
+    for delivery_id, message_id in doubtful:
+        receipt = mailer.find(message_id)
+        after = DeliveryState.SUBMITTED if receipt else DeliveryState.PENDING
+        with store.write() as c:
+            ledger.settle(c, delivery_id, after, how=f"looked up in {mailer_key}", now=clock())
+    return len(doubtful)
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     """How one delivery ended, as far as the next one is concerned."""
@@ -113,18 +129,6 @@ class _Step:
     fault: str = ""
     unreachable: str = ""
     in_doubt: bool = False
-
-
-def _settle_by_look_up(shift: Shift, issue_id: int) -> None:
-    """Decide the uncertain deliveries that were said to this very mailer: it can prove them."""
-    with shift.store.read() as c:
-        doubtful = ledger.uncertain_ids(c, issue_id, mailer=shift.mailer_key)
-    for delivery_id, message_id in doubtful:
-        receipt = shift.mailer.find(message_id)
-        after = DeliveryState.SUBMITTED if receipt else DeliveryState.PENDING
-        how = f"looked up in {shift.mailer_key}"
-        with shift.store.write() as c:
-            ledger.settle(c, delivery_id, after, how=how, now=shift.clock())
 
 
 def _claim(shift: Shift, issue_id: int, most: int) -> list[Claimed]:
