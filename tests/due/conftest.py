@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
+import threading
+from base64 import b64encode
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +23,7 @@ from digest.model import Act, IssueState
 from digest.settings import load_config
 from digest.store import asks, runs, tables
 from digest.store import issues as issue_store
+from digest.up.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -234,3 +239,91 @@ def at_home(home: Path) -> Iterator[World]:
     """A world that commands see too: in the home folder's own database, and now."""
     with bootstrap(home) as app:
         yield World(home, app.store, app.config, datetime.now(UTC))
+
+
+class _Prefect(BaseHTTPRequestHandler):
+    """Answers as Prefect 3.8.8 does: prefect/server/api/flow_runs.py and api/server.py."""
+
+    server: FakePrefect
+
+    def do_GET(self) -> None:
+        fake = self.server
+        fake.calls.append(f"GET {self.path}")
+        run = self.path.removeprefix("/api/flow_runs/")
+        if self._barred():
+            return
+        if not self.path.startswith("/api/flow_runs/"):
+            self._say(404, {"detail": "Not Found"})
+        elif run not in fake.states:
+            self._say(404, {"detail": "Flow run not found"})
+        else:
+            kind, name = fake.states[run]
+            self._say(200, {"id": run, "state": {"type": kind, "name": name}})
+
+    def do_POST(self) -> None:
+        fake = self.server
+        fake.calls.append(f"POST {self.path}")
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self._barred():
+            return
+        run = self.path.removeprefix("/api/flow_runs/").removesuffix("/set_state")
+        fake.asked.append(body)
+        if fake.refuses:
+            details = {"type": "reject_details", "reason": fake.refuses}
+            self._say(200, {"state": None, "status": "REJECT", "details": details})
+            return
+        state = body["state"]
+        fake.states[run] = state["type"], state["name"]
+        self._say(201, {"state": state, "status": "ACCEPT", "details": {"type": "accept_details"}})
+
+    def _barred(self) -> bool:
+        fake = self.server
+        if fake.busy:
+            self._say(503, {"exception_message": "Service Unavailable"})
+            return True
+        expected = f"Basic {b64encode(fake.auth.encode()).decode()}"
+        if fake.auth and self.headers["Authorization"] != expected:
+            self._say(401, {"exception_message": "Unauthorized"})
+            return True
+        return False
+
+    def _say(self, status: int, document: Any) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class FakePrefect(ThreadingHTTPServer):
+    """A server with runs in given states, which it may be told to be busy or to refuse."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Prefect)
+        self.states: dict[str, tuple[str, str]] = {"run-1": ("PAUSED", "Suspended")}
+        self.auth = ""
+        self.busy = False
+        self.refuses = ""
+        self.calls: list[str] = []
+        self.asked: list[Any] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/api"
+
+    def connection(self, auth: str = "") -> Connection:
+        return Connection(self.url, auth)
+
+
+@pytest.fixture
+def prefect() -> Iterator[FakePrefect]:
+    with FakePrefect() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
