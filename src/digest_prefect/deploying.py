@@ -7,8 +7,9 @@ pool, and by the housekeeping flow to keep the editors' forms up to date.
 from __future__ import annotations
 
 import asyncio
+import signal
 import tomllib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -216,14 +217,30 @@ def serve(home: Path, config: Config, ready: Callable[[int], None]) -> None:
     made = deployments(home, config)
     register(made, home, config)
 
-    async def run() -> None:
-        runner = Runner(name="digest", pause_on_shutdown=False)
-        for deployment in made:
-            await runner.aadd_deployment(deployment)
-        ready(len(made))
-        await runner.start()
+    asyncio.run(_serve(made, ready))
 
-    asyncio.run(run())
+
+async def _serve(made: Sequence[Deployment], ready: Callable[[int], None]) -> None:
+    runner = Runner(name="digest", pause_on_shutdown=False)
+    for deployment in made:
+        await runner.aadd_deployment(deployment)
+    work = asyncio.create_task(runner.start())
+    # Once it began: the runner's own handler ends without a word to the runs under way, which
+    # would be "Running" for ever.
+    await asyncio.sleep(0)
+    ending: list[asyncio.Task[None]] = []
+
+    def stop() -> None:
+        if runner.started:
+            ending.append(asyncio.create_task(runner.astop()))
+        else:
+            work.cancel()
+
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, stop)
+    ready(len(made))
+    with suppress(asyncio.CancelledError):
+        await work
 
 
 def deploy(home: Path, config: Config) -> int:
