@@ -46,6 +46,13 @@ def test_only_its_own_lines_are_quoted(shell):
     assert "of last time" not in str(caught.value)
 
 
+def test_what_a_log_means_is_said_beside_it(shell):
+    hints = {"revision": "made by a newer one", "quota": "no space"}
+    with pytest.raises(ChildError, match="made by a newer one") as caught:
+        start(shell("echo no such revision; exit 1", hints=hints), lambda: False, 5, idle)
+    assert "no space" not in str(caught.value)
+
+
 def test_a_child_that_takes_too_long_is_ended(shell):
     program = shell("exec sleep 60")
     with pytest.raises(ChildError, match="not ready after 0 s"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
@@ -78,6 +79,8 @@ def report(all_: Up, config: Config, seconds: float, *, as_json: bool) -> None:
     say(f"\nReady after {seconds:.0f} s, {found['flows']} flows served. Open in a browser:")
     for label, text in lines:
         say(f"  {label:<8} {text}")
+    # Whoever waits for it may read from a pipe.
+    sys.stdout.flush()
 
 
 def findings(all_: Up, config: Config, seconds: float) -> dict[str, Any]:

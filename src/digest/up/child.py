@@ -60,6 +60,8 @@ class Program:
     """Whether those in its group are ended before it: it would take them down by force."""
     user: str | None = None
     """The account to run as, where that is not ours."""
+    hints: Mapping[str, str] = field(default_factory=dict)
+    """What to say beside words that its log may hold."""
     may_start: Callable[[], bool] = always
     """Whether what it leans on is there; asked before it is started again."""
 
@@ -243,9 +245,11 @@ def how_it_ended(code: int) -> str:
 
 def last_lines(child: Child) -> str:
     """The end of what it logged, and where the rest is."""
-    lines = child.said()[-_LAST_BYTES:].splitlines()[-_LAST_LINES:]
+    said = child.said()
+    lines = said[-_LAST_BYTES:].splitlines()[-_LAST_LINES:]
     quoted = "\n".join(f"  | {line}" for line in lines if line.strip())
-    return "\n".join(part for part in (quoted, f"Its log: {child.program.log}") if part)
+    hints = (hint for words, hint in child.program.hints.items() if words in said)
+    return "\n".join(part for part in (quoted, *hints, f"Its log: {child.program.log}") if part)
 
 
 def _within(seconds: float, done: Callable[[], bool], hurry: Callable[[], bool]) -> bool:

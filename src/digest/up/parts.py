@@ -61,6 +61,12 @@ def server(
         environment=server_environment(environ, place, connection, database),
         cwd=place.home,
         log=place.log("prefect-server"),
+        hints={
+            "Can't locate revision": (
+                "Its database was made by a newer Prefect: install that one again, or move the "
+                "database away; issues, deliveries and readers are kept in another."
+            )
+        },
         lock=place.lock("prefect-server"),
         patience=15,
     )
