@@ -25,6 +25,7 @@ from digest.settings import load_config
 from digest.web.app import make_app
 
 ROOT = Path(__file__).parents[2]
+LINKS = "http://127.0.0.1:8780"
 
 
 @pytest.fixture
@@ -207,8 +208,8 @@ def test_the_command_says_where_it_is_and_stops_cleanly(house, ending):
     code, err = command(house, out, "--port", "0")
     visitor.join()
     assert answers == [b"ok\n"]
-    assert (code, err) == (0, "")
-    assert out.getvalue().endswith("The pages are closed.\n")
+    assert (code, err) == (0, "The pages are closed.\n")
+    assert out.getvalue().endswith(f"Links in mails lead to {LINKS}\n")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digest.cli.common import Home, opened, say
+from digest.cli.common import Home, Json, note, opened, say, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +36,7 @@ def web(
         ),
     ] = None,
     home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Serve the pages: leaving, confirming, issues to read, editors' previews. Ctrl-C ends it.
 
@@ -60,10 +61,10 @@ def web(
                 proxy_headers=False,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
-            _announce(app, listener)
+            _announce(app, listener, as_json=as_json)
             with _quiet_ending():
                 Server(config).run(sockets=[listener])
-        say("The pages are closed.")
+        note("The pages are closed.")
 
 
 @contextmanager
@@ -82,14 +83,18 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _announce(app: App, listener: socket.socket) -> None:
+def _announce(app: App, listener: socket.socket, *, as_json: bool) -> None:
     from digest.links import path_prefix
 
     links_url = app.config.site.links_url
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    say(f"The pages are at http://{shown}:{port}{path_prefix(links_url)}/ (Ctrl-C ends it).")
-    say(f"Links in mails lead to {links_url}")
+    url = f"http://{shown}:{port}{path_prefix(links_url)}/"
+    if as_json:
+        show({"url": url, "links_url": links_url})
+    else:
+        say(f"The pages are at {url} (Ctrl-C ends it).")
+        say(f"Links in mails lead to {links_url}")
     # Whoever started us by a pipe waits for these lines.
     sys.stdout.flush()
 
