@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL
 
+    from stack import Stack
+
     NewStore: TypeAlias = Callable[[str], Store]
 
 #: A Sunday evening in the week that most tests play in.
@@ -122,3 +124,14 @@ def any_store(request: pytest.FixtureRequest) -> Store:
     if request.param == "sqlite":
         return request.getfixturevalue("store")
     return request.getfixturevalue("new_postgres")("digest")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything running, as `digest up` starts it; shared, for it takes half a minute."""
+    from stack import new_stack
+
+    made = new_stack(tmp_path_factory.mktemp("stack"))
+    made.start()
+    yield made
+    made.close()

@@ -41,6 +41,15 @@ BLOCK = "digest-alerts"
 #: Without a sign of life for this many heartbeats, a run is dead.
 _MISSED = 3
 
+#: After these something has to follow: another heartbeat, or a start. A run whose runner died
+#: between taking it and starting it has no heartbeat yet, and would be pending for ever.
+_SIGNS = {
+    "prefect.flow-run.heartbeat",
+    "prefect.flow-run.Pending",
+    "prefect.flow-run.Submitting",
+    "prefect.flow-run.InfrastructurePending",
+}
+
 _EVERY_RUN: Labels = {"prefect.resource.id": "prefect.flow-run.*"}
 #: Another project's runs on the same server are not ours to tell of, or to end.
 _OUR_FLOWS: Labels = {"prefect.resource.role": "flow", "prefect.resource.name": list(FLOWS)}
@@ -147,7 +156,7 @@ def _ending(beat: timedelta) -> AutomationCore:
         name=DEAD,
         description=f"A run without a sign of life for {within.seconds} seconds has crashed.",
         trigger=EventTrigger(
-            after={"prefect.flow-run.heartbeat"},
+            after=_SIGNS,
             expect={"prefect.flow-run.*"},
             match=ResourceSpecification(_EVERY_RUN),
             match_related=ResourceSpecification(_OUR_FLOWS),

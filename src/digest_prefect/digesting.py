@@ -16,8 +16,8 @@ from digest import sending
 from digest.config import rhythm_of
 from digest.issues import desk
 from digest.issues.compose import Request, newsletter_of, period_asked
-from digest.issues.due import superseded
 from digest.issues.scope import make_scope
+from digest.late import set_aside
 from digest.model import Act, IssueState, Rhythm
 from digest.recording import about
 from digest.showing import account_markdown
@@ -25,12 +25,10 @@ from digest.store import accounts
 from digest.store import issues as issue_store
 from digest_prefect.approval import ask_until_decided
 from digest_prefect.artifacts import progress, show, show_draft, show_look
-from digest_prefect.running import ended, failed, hours
+from digest_prefect.running import ended, failed
 from digest_prefect.tasks import NotNow, work
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from prefect.client.schemas.objects import State
 
     from digest.sending import Sent
@@ -45,6 +43,14 @@ BATCH = 500
 
 #: Nothing is left to be done about an issue in these states.
 _OVER = (IssueState.DONE, IssueState.SKIPPED, IssueState.REJECTED, IssueState.CANCELLED)
+
+#: What the badge of a run says whose issue ended so.
+_NAMES = {
+    IssueState.HELD: "Held",
+    IssueState.REJECTED: "Rejected",
+    IssueState.CANCELLED: "Cancelled",
+    IssueState.SKIPPED: "Skipped",
+}
 
 #: Somebody, or a check, stopped an issue in these; it goes on when it is resumed.
 _STOPPED = (IssueState.HELD, IssueState.PAUSED)
@@ -81,9 +87,10 @@ def make_and_send(run: Run, request: Request, *, dry_run: bool) -> State[Any]:
     if dry_run:
         return _rehearse(run, request)
     if late := run.lateness():
-        aside = _set_aside(run, request, late)
+        aside = set_aside(run.app, run.flow, request, late)
         if aside is not None:
-            return aside
+            about(run.app, run.record, aside.issue.id)
+            return ended(run, _NAMES.get(aside.issue.state, "Nothing to do"), aside.why)
     issue_id = run.issue_id or work("draft", lambda: _draft(run, request), retries=3)
     return carry_on(run, issue_id)
 
@@ -149,35 +156,6 @@ def _draft(run: Run, request: Request) -> int:
     return sending.draft(run.app, request, act).id
 
 
-def _set_aside(run: Run, request: Request, late: timedelta) -> State[Any] | None:
-    """What becomes of an issue whose run came too late; None where it goes out all the same."""
-    app = run.app
-    newsletter = newsletter_of(app.config, request.newsletter)
-    now, slug = app.clock(), request.newsletter
-    passed = superseded(app.config, run.flow, request.scheduled_at, now, slug)
-    policy = "roll" if passed else newsletter.late
-    if policy == "send":
-        return None
-    with app.store.read() as c:
-        period = period_asked(app.config, request)
-        known = issue_store.find_current(c, slug, str(request.scope), period)
-    if known is not None and known.state is not IssueState.SKIPPED:
-        about(app, run.record, known.id)
-        return ended(run, "Nothing to do", f"issue {known.id} is {known.state}", outcome="nothing")
-    act = Act(run.actor, now, f"run {run.flow}")
-    issue = desk.draft_issue(app.store, app.config, app.templates, request, act)
-    about(app, run.record, issue.id)
-    if issue.state is not IssueState.DRAFT:
-        return _over(run, issue)
-    came = f"its run came {hours(late)} late"
-    if policy == "hold":
-        issue = desk.hold(app.store, issue.id, Act("digest", now, f"{came}: held"))
-        return failed(run, f"{came}; issue {issue.id} is held: digest resume {issue.id}")
-    why = f"{came}{', and the next one is due' if passed else ''}: its posts wait for the next"
-    desk.roll(app.store, issue.id, Act("digest", now, why))
-    return ended(run, "Skipped", why, outcome="nothing")
-
-
 def _get(run: Run, issue_id: int) -> Issue:
     with run.app.store.read() as c:
         return issue_store.get_issue(c, issue_id)
@@ -198,12 +176,7 @@ def _asked_elsewhere(run: Run, ask: Ask) -> State[Any]:
 def _over(run: Run, issue: Issue) -> State[Any]:
     """Nothing to send: it was sent before, or an editor or a policy ended or held it."""
     sent = sending.standing(run.app, issue.id)
-    name = {
-        IssueState.HELD: "Held",
-        IssueState.REJECTED: "Rejected",
-        IssueState.CANCELLED: "Cancelled",
-        IssueState.SKIPPED: "Skipped",
-    }.get(issue.state, "Nothing to do")
+    name = _NAMES.get(issue.state, "Nothing to do")
     return ended(run, name, f"issue {issue.id} ({issue.name}) is {sent.note}", outcome="nothing")
 
 

@@ -15,6 +15,7 @@ from prefect.states import Completed, Failed
 
 from digest.bootstrap import bootstrap
 from digest.config import lateness_limit
+from digest.issues.due import hours
 from digest.logs import logging_to, mask
 from digest.recording import recorded
 from digest.store.runs import earlier_tries
@@ -57,13 +58,13 @@ class Run:
         return "schedule" if self.by_schedule else "prefect"
 
     def lateness(self) -> timedelta | None:
-        """How late a scheduled run came, where that is later than its flow allows.
+        """How late the run came, where that is later than its flow allows.
 
         Only its first try can be late: one that was begun in time goes on whenever it may.
         """
         late = self.app.clock() - self.scheduled_at
         limit = lateness_limit(self.app.config, self.flow)
-        return late if self.by_schedule and not self.again and late > limit else None
+        return late if not self.again and late > limit else None
 
 
 @contextmanager
@@ -127,12 +128,6 @@ def skipped(run: Run, late: timedelta) -> State[None]:
     """The end of a run that came too late to be of use; the next one does its work."""
     message = f"{hours(late)} late, and the next run does the same work"
     return ended(run, "Skipped", message, outcome="nothing")
-
-
-def hours(span: timedelta) -> str:
-    """A span in words: "3 h 20 min"."""
-    minutes = int(span.total_seconds() // 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"  # noqa: PLR2004
 
 
 @contextmanager

@@ -182,7 +182,7 @@ def test_no_address_stands_in_logs_or_runs(stocked):
     stocked.run("test", "1", "--to", "editor@example.org")
     logs = (stocked.home / "var" / "log" / "digest.jsonl").read_text()
     runs = stocked.run("runs", "--json").out
-    assert "delivery" in logs
+    assert "feed blog" in logs
     assert "@example" not in logs + runs
 
 

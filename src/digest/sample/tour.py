@@ -1,9 +1,9 @@
-"""The main job once, on the sample blog, by the very commands an operator uses.
+"""The main job once, on the sample blog, by the very flows and commands that do it every week.
 
-What `make run` does: serve the blog on this machine, read it, import its readers,
-compose, approve and deliver the weekly digest into the local mailbox, plan the
-threads, and say where to look. Run again in the same week it finds the issue
-done and sends nothing.
+What `make run` does: serve the blog on this machine, import its readers, start a Prefect
+server, run the flows that read the blog, compose the weekly digest, deliver it once it is
+approved, and plan and publish the threads; then say where to look. Run again in the same week
+it finds the issue done and sends nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from urllib.request import urlopen
 
 from digest.sample.blog import read_anchor
 from digest.sample.server import SampleServer
+from digest.up.environment import child_environment
+from digest.up.place import Place
+from digest.up.supervisor import prefect_server
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -30,8 +33,8 @@ if TYPE_CHECKING:
 #: Where config expects the sample blog.
 PORT = 8765
 
-#: Exit code of a command that stopped at a draft or did a part.
-PARTIAL = 3
+#: The series of the sample blog, as config names them.
+SERIES = ("socialcarefuture", "ipc", "pbr")
 
 
 class TourError(Exception):
@@ -45,28 +48,52 @@ class Tour:
     home: Path
     environment: dict[str, str]
 
-    def digest(self, *arguments: str, accept: Collection[int] = (0,)) -> Any:
+    def digest(self, *arguments: str) -> Any:
         """Run one command and return its JSON document."""
         command = [sys.executable, "-m", "digest", *arguments, "--home", str(self.home), "--json"]
         done = subprocess.run(  # noqa: S603  our own command, no shell
             command, env=self.environment, capture_output=True, text=True, check=False
         )
-        if done.returncode not in accept:
+        if done.returncode:
             ended = f"digest {' '.join(arguments)} ended with {done.returncode}"
             raise TourError(f"{done.stderr}{ended}")
         return json.loads(done.stdout)
 
+    def flows(self, *asked: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+        """Run flows one after the other and return what came of each."""
+        words = [word for name, given in asked for word in (name, json.dumps(given))]
+        command = [sys.executable, "-m", "digest_prefect.once", *words]
+        done = subprocess.run(  # noqa: S603  our own command, no shell
+            command,
+            env=self.environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        told = [json.loads(line) for line in done.stdout.splitlines()]
+        if done.returncode:
+            said = f"{told[-1]['flow']}: {told[-1]['message']}" if told else "no flow began"
+            raise TourError(f"{done.stderr}{said}")
+        return told
+
 
 def take_tour(home: Path, port: int) -> None:
-    """Run the tour and print its summary. Raises TourError, or OSError for a taken port."""
+    """Run the tour and print its summary.
+
+    Raises TourError, DigestError where Prefect does not start, OSError for a taken port.
+    """
     (home / "var").mkdir(exist_ok=True)
     anchor = read_anchor(home / "var" / "sample-anchor", datetime.now(UTC))
     with _blog(anchor, port):
-        tour = Tour(home, {**os.environ, "DIGEST_SAMPLE_PORT": str(port)})
-        _read(tour)
-        _import(tour)
-        _send(tour)
-        _plan(tour)
+        environment = {**os.environ, "DIGEST_SAMPLE_PORT": str(port)}
+        _line("Prefect", "starting a server for this job ...")
+        with prefect_server(home, environ=environment) as connection:
+            environment = child_environment(environment, Place(home), connection)
+            tour = Tour(home, environment)
+            _import(tour)
+            runs = _compose(tour) + _deliver_and_publish(tour)
+        _tell(tour, runs)
     _where_to_look(home, port)
 
 
@@ -82,16 +109,6 @@ def _blog(anchor: datetime, port: int) -> AbstractContextManager[object]:
     return SampleServer(anchor=anchor, now=lambda: datetime.now(UTC), port=port)
 
 
-def _read(tour: Tour) -> None:
-    for feed in tour.digest("ingest")["feeds"]:
-        counts = f"{feed['new']} new posts, {feed['changed']} edited"
-        _line("Read", f"{counts}; {feed['error'] or feed['proof']}")
-    listed = {slug: tour.digest("posts", "--series", slug) for slug in ("socialcarefuture", "ipc")}
-    listed["pbr"] = tour.digest("posts", "--series", "pbr")
-    parts = ", ".join(f"{slug} {len(posts)} parts" for slug, posts in listed.items())
-    _line("Series", parts)
-
-
 def _import(tour: Tour) -> None:
     with as_file(files("digest.sample") / "subscribers.csv") as csv:
         report = tour.digest("readers", "import", str(csv))
@@ -100,28 +117,42 @@ def _import(tour: Tour) -> None:
     _line("Readers", ", ".join(counts))
 
 
-def _send(tour: Tour) -> None:
-    sent = tour.digest("send", "weekly", "--by", "make run", accept=(0, PARTIAL))
-    if sent["state"] == "draft":
-        number = str(sent["issue"])
-        tour.digest("approve", number, "--by", "make run")
-        tour.digest("deliver", number, "--by", "make run")
-        sent = tour.digest("send", "weekly", "--by", "make run")
-        issue = next(line for line in tour.digest("issues") if line["issue"] == sent["issue"])
-        _line("Issue", f"{issue['period']} composed, approved, delivered: “{issue['subject']}”")
-    else:
-        _line("Issue", f"nothing new, nothing sent; issue {sent['issue']} is {sent['note']}")
-    counts = sent["account"]
+def _compose(tour: Tour) -> list[dict[str, Any]]:
+    runs = tour.flows(
+        ("refresh-feeds", {}), ("weekly-digest", {"newsletter": "weekly", "dry_run": False})
+    )
+    # Without a served deployment the run cannot wait; what an editor does in Prefect's form,
+    # the command line does here.
+    for issue in tour.digest("issues", "weekly"):
+        if issue["state"] == "draft":
+            tour.digest("approve", str(issue["issue"]), "--by", "make run")
+    return runs
+
+
+def _deliver_and_publish(tour: Tour) -> list[dict[str, Any]]:
+    newest = tour.digest("issues", "weekly")[0]["issue"]
+    return tour.flows(
+        ("send-issue", {"issue": newest, "dry_run": False}),
+        ("queue-social", {"dry_run": False}),
+        ("publish-social", {"dry_run": False}),
+    )
+
+
+def _tell(tour: Tour, runs: Collection[dict[str, Any]]) -> None:
+    listed = {slug: len(tour.digest("posts", "--series", slug)) for slug in SERIES}
+    _line("Series", ", ".join(f"{slug} {count} parts" for slug, count in listed.items()))
+    for number, run in enumerate(runs):
+        _line("" if number else "Runs", f"{run['flow']:<15} {run['id'][:8]}  {run['state']}")
+        _line("", f"{'':<15} {run['message']}")
+    issue = tour.digest("issues", "weekly")[0]
+    counts = tour.digest("account", str(issue["issue"]))
     terms = [f"{n} {state}" for state, n in counts.items() if n and state != "recipients"]
     others = sum(line["rhythm"] != "weekly" for line in tour.digest("readers", "list"))
     rest = f"; {others} with another rhythm get theirs when it is due" if others else ""
+    _line("Issue", f"{issue['period']}, {issue['state']}: “{issue['subject']}”")
     _line("Account", f"{counts['recipients']} recipients = {' + '.join(terms) or 0}{rest}")
-
-
-def _plan(tour: Tour) -> None:
-    planned = tour.digest("social", "plan", "--by", "make run")["threads"]
     threads = tour.digest("social", "status")
-    _line("Threads", f"{len(planned)} planned now, {len(threads)} in the preview channels")
+    _line("Threads", f"{len(threads)} in the preview channels")
 
 
 def _where_to_look(home: Path, port: int) -> None:

@@ -1,0 +1,90 @@
+"""A digest from the form to the mailbox: `digest up`, Prefect's API, a real SMTP server."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import requests
+
+pytestmark = pytest.mark.xdist_group("prefect")
+
+
+def test_a_series_from_the_form_to_the_mailboxes(stack):
+    form = stack.deployment("series-digest")["parameter_openapi_schema"]
+    assert form["properties"]["series"]["enum"] == ["ipc", "pbr", "socialcarefuture"]
+    assert form["properties"]["dry_run"]["default"] is True
+
+    run = stack.run("series-digest", series="ipc", dry_run=False)
+    waiting = stack.wait(run)
+    assert waiting["state"]["name"] == "Suspended"
+    assert re.fullmatch(r"series-digest ipc \d{4}-W\d{2}", waiting["name"])
+    issue = str(stack.digest("issues", "weekly")[0]["issue"])
+
+    question = stack.question(run)
+    assert "7** recipients, one variant" in question
+    assert "category “IPC”" in question
+    link = re.search(r"\((http://127\.0\.0\.1:\d+/preview/[^)]+)\)", question)[1]
+    assert link in stack.artifacts(run)[f"issue-{issue}"]
+    page = requests.get(link, timeout=30)
+    assert page.status_code == 200
+    assert "What Integrated Personal Commissioning set out to do" in page.text
+
+    refused = stack.answer(run, approver="Maya")
+    assert "'decision' is a required property" in refused["details"]["reason"]
+    assert not stack.inbox.mails
+
+    accepted = stack.answer(run, decision="send", approver="Maya", subject="IPC, the whole of it")
+    assert accepted["status"] == "ACCEPT"
+    done = stack.wait(run, "COMPLETED", "FAILED")
+    assert done["state"]["name"] == "Sent", done["state"]["message"]
+    assert len(stack.inbox.mails) == 7
+    assert {mail["Subject"] for _, mail in stack.inbox.mails} == {"IPC, the whole of it"}
+    assert len(set(stack.inbox.readers)) == 7
+
+    account = stack.digest("account", issue)
+    assert account["submitted"] == account["recipients"] == 7
+    assert "| **recipients** | **7** |" in stack.artifacts(run)[f"account-{issue}"]
+    kept = [one for one in stack.digest("runs", "--most", "50") if one["prefect_run_id"] == run]
+    assert [one["outcome"] for one in kept] == ["done", "partial"]
+    assert any("7 submitted" in line for line in stack.logs(run))
+
+
+def test_nothing_of_a_reader_is_shown_to_prefect(stack):
+    shown = stack.everything_shown()
+    readers = stack.digest("readers", "list")
+    assert readers
+    for reader in readers:
+        assert reader["address"] not in shown
+    assert not re.search(r"/u/[A-Za-z0-9_-]{32}", shown)
+
+
+def test_a_quick_run_sends_nothing(stack):
+    before = len(stack.inbox.mails)
+    done = stack.wait(stack.run("weekly-digest"))
+    assert done["state"]["name"] == "Dry run"
+    assert "(dry run)" in done["name"]
+    assert len(stack.inbox.mails) == before
+
+
+def test_a_decision_taken_elsewhere_wakes_the_run(stack):
+    run = stack.run("theme-digest", theme="funding", dry_run=False)
+    assert stack.wait(run)["state"]["name"] == "Suspended"
+    issue = stack.digest("issues", "weekly")[0]["issue"]
+    stack.digest("approve", str(issue), "--by", "Ben", "--subject", "Where the money goes")
+    done = stack.wait(run, "COMPLETED", "FAILED")
+    assert done["state"]["name"] == "Sent", done["state"]["message"]
+    subjects = {mail["Subject"] for _, mail in stack.inbox.mails}
+    assert any("money" in subject for subject in subjects)
+
+
+def test_two_runs_of_one_period_are_one_issue(stack):
+    first = stack.run("weekly-digest", newsletter="weekly", dry_run=False)
+    second = stack.run("weekly-digest", newsletter="weekly", dry_run=False)
+    names = sorted(stack.wait(run)["state"]["name"] for run in (first, second))
+    assert names == ["Nothing to do", "Suspended"]
+    weekly = [one for one in stack.digest("issues", "weekly") if one["scope"] == "all"]
+    assert [one["state"] for one in weekly] == ["draft"]
+    asleep = next(r for r in (first, second) if stack.state(r)["state"]["name"] == "Suspended")
+    stack.answer(asleep, decision="reject", approver="Maya", reason="only a test")
+    assert stack.wait(asleep, "COMPLETED")["state"]["name"] == "Rejected"
