@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from digest.sample.blog import read_anchor
+from digest.sample.live import go_live
 from digest.sample.server import HOST, SampleServer, utc_now
 from digest.sample.tour import PORT, TourError, take_tour
 
@@ -48,6 +49,10 @@ def _tour(options: argparse.Namespace) -> int:
     return 0
 
 
+def _up(options: argparse.Namespace) -> int:
+    return go_live(options.home.resolve(), options.port)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m digest.sample", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -61,6 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     tour.add_argument("--home", type=Path, default=Path(), help="holds config/ and templates/")
     tour.add_argument("--port", type=int, default=PORT)
     tour.set_defaults(run=_tour, cure="make run PORT=")
+    up = commands.add_parser("up", help="run all of digest on the blog until Ctrl-C")
+    up.add_argument("--home", type=Path, default=Path(), help="holds config/, flows/ and deploy/")
+    up.add_argument("--port", type=int, default=PORT, help="of the blog")
+    up.set_defaults(run=_up, cure="make up PORT=")
     return parser
 
 

@@ -31,6 +31,14 @@ WEB_SECONDS = 60.0
 
 USER = "digest"
 
+#: What each is called when people are told of it.
+TITLES = {
+    "web": "the server of the pages",
+    "flows": "the runner of the flows",
+    "prefect-server": "Prefect's server",
+    "postgres": "PostgreSQL",
+}
+
 #: What the catalogue prints once its flows are registered.
 _SERVING = re.compile(r"^serving (\d+) flows?\b", re.MULTILINE)
 
@@ -53,7 +61,7 @@ def server(
     port = connection.ui_url.rsplit(":", 1)[1]
     return Program(
         name="prefect-server",
-        title="Prefect's server",
+        title=TITLES["prefect-server"],
         command=(
             *(sys.executable, "-m", "prefect", "server", "start"),
             *("--host", HOST, "--port", port),
@@ -83,7 +91,7 @@ def flows(place: Place, connection: Connection, environ: Mapping[str, str]) -> P
         raise UsageError(f"{place.catalogue} is not there: it declares the flows to serve")
     return Program(
         name="flows",
-        title="the served flows",
+        title=TITLES["flows"],
         command=(sys.executable, str(place.catalogue), "serve", "--home", str(place.home)),
         environment=runner_environment(environ, place, connection),
         cwd=place.home,
@@ -114,7 +122,7 @@ def web(place: Place, connection: Connection, port: int, environ: Mapping[str, s
     """The pages, for readers and for editors' previews."""
     return Program(
         name="web",
-        title="the pages",
+        title=TITLES["web"],
         command=(
             *(sys.executable, "-m", "digest", "web", "--home", str(place.home)),
             *("--host", HOST, "--port", str(port)),

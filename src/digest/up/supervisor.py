@@ -44,13 +44,6 @@ if TYPE_CHECKING:
 #: In this order they are stopped, and those of an earlier supervisor that was killed ended.
 STOPPING = ("web", "flows", "prefect-server", "postgres")
 
-_TITLES = {
-    "web": "the pages",
-    "flows": "the served flows",
-    "prefect-server": "Prefect's server",
-    "postgres": "PostgreSQL",
-}
-
 #: How often the children are looked at.
 _ROUND_SECONDS = 0.25
 
@@ -349,7 +342,7 @@ def _end_leftovers(place: Place, tell: Callable[[str], None]) -> None:
     """End what a supervisor that was killed left running."""
     for name in STOPPING:
         end_leftover(
-            _TITLES[name],
+            parts.TITLES[name],
             place.lock(name),
             signal.SIGINT if name == "postgres" else signal.SIGTERM,
             tell,
