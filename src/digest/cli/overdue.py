@@ -28,8 +28,9 @@ def overdue(home: Home = None, as_json: Json = False) -> None:
 
     try:
         found, config = _look(home)
-    except DBAPIError as error:
-        note(f"digest: the database cannot be read: {mask(str(error.orig)).strip()}")
+    except (DBAPIError, OSError) as error:
+        why = " ".join(mask(str(getattr(error, "orig", error))).split())
+        note(f"digest: the database cannot be read: {why}")
         finish(1)
     if as_json:
         show({"overdue": [_json(each) for each in found]})
