@@ -4,6 +4,8 @@ import socket
 
 import pytest
 
+from digest.issues.content import to_json
+from digest.issues.specimen import specimens
 from digest.model import IssueState
 from digest.up.connection import Connection
 from digest.waking import Fate, wake
@@ -187,3 +189,23 @@ def test_without_an_ask_nobody_is_called(at_home, prefect, monkeypatch):
     at_home.issue()
     assert at_home.command("cancel", "1")[0] == 0
     assert prefect.calls == []
+
+
+def test_approve_says_what_sends_the_issue(at_home, prefect, monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", prefect.url)
+
+    def last_line(number, *, asked):
+        content = to_json(specimens("weekly")[0])
+        issue = at_home.issue(period=f"2026-W{number}", content=content)
+        if asked:
+            at_home.ask(issue)
+        code, out, _ = at_home.command("approve", str(issue.id))
+        assert code == 0
+        return out.splitlines()[-1]
+
+    assert last_line(11, asked=False) == "Send it with: digest deliver 1"
+    assert (
+        last_line(12, asked=True) == "That run sends it. By hand, should it not: digest deliver 2"
+    )
+    prefect.busy = True
+    assert last_line(13, asked=True).startswith("Housekeeping tells the run, which sends it.")
