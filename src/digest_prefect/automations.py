@@ -7,6 +7,7 @@ they do not.
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -66,12 +67,22 @@ _DIED = "Its process ended before it could say why."
 def check_alerts(alerts: Alerts, file: str) -> None:
     """Raises ConfigError where the address of alerts is none that Apprise knows."""
     url = alerts.apprise_url.get_secret_value()
-    if url and not Apprise().add(url):
+    if url and not _known(url):
         message = (
             "not an address that Apprise knows, such as mailtos://... or slack://...;"
             " see https://github.com/caronc/apprise/wiki"
         )
         raise ConfigError([Problem(file, "alerts.apprise_url", message)])
+
+
+def _known(url: str) -> bool:
+    logger = logging.getLogger("apprise")
+    # It would log the address, with what is secret in it.
+    logger.disabled = True
+    try:
+        return bool(Apprise().add(url))
+    finally:
+        logger.disabled = False
 
 
 def heartbeat() -> timedelta | None:
