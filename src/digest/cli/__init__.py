@@ -55,7 +55,7 @@ def _options(
 for room in (check, posts, issues, decisions, ledger, overdue, store, up, web):
     room.add_to(app)
 app.add_typer(readers.app, name="readers", help="Subscribers: add, import, list, leave.")
-app.add_typer(social.app, name="social", help="Hashtag threads: plan them and see them.")
+app.add_typer(social.app, name="social", help="Hashtag threads: plan, publish and see them.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

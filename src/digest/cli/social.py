@@ -1,4 +1,4 @@
-"""`digest social`: plan threads into the channels' slots, and see them."""
+"""`digest social`: plan threads into the channels' slots, publish them, and see them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digest.cli.common import By, DryRun, Home, Json, Series, opened, recorded, say, show, when
+from digest.cli.common import (
+    PARTIAL,
+    By,
+    DryRun,
+    Home,
+    Json,
+    Series,
+    finish,
+    opened,
+    recorded,
+    say,
+    show,
+    when,
+    who,
+)
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from digest.bootstrap import App
+    from digest.social.publish import PublishReport
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -35,7 +47,8 @@ def plan(
 
     Example: digest social plan --series ipc --dry-run
     """
-    from digest.social.plan import plan_threads
+    from digest.social.plan import plan as plan_for
+    from digest.social.preview import page_of
 
     with (
         opened(home) as opened_app,
@@ -49,20 +62,11 @@ def plan(
             dry_run=dry_run,
         ) as run,
     ):
-        report = plan_threads(
-            opened_app.store,
-            opened_app.config,
-            opened_app.templates,
-            opened_app.clock(),
-            channel=channel,
-            series=series,
-            post=post,
-            dry_run=dry_run,
-        )
+        report = plan_for(opened_app, channel=channel, series=series, post=post, dry_run=dry_run)
         run.counts = {"threads": len(report.threads)}
         run.outcome = "done" if report.threads else "nothing"
         run.reason = "" if report.threads else "no post without a thread belongs on a channel"
-        page = None if dry_run else _preview(opened_app)
+        page = None if dry_run else page_of(opened_app)
     if as_json:
         show(
             {
@@ -79,12 +83,98 @@ def plan(
         say(f"See the threads as they will look: {page}")
 
 
-def _preview(app: App) -> Path:
-    from digest.social.preview import write_preview
+@app.command()
+def publish(
+    channel: Channel = None,
+    dry_run: DryRun = False,
+    by: By = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Publish the snippets whose slot has come, each once; what is a day late is given up.
 
-    page = app.var / "social" / "index.html"
-    write_preview(app.store, app.config, app.templates, page)
-    return page
+    Exit code 3 where a channel could not take everything, or something is uncertain.
+
+    Example: digest social publish --dry-run
+    """
+    from digest.reporting import published_words
+    from digest.social.publish import publish as publish_for
+
+    with (
+        opened(home) as opened_app,
+        recorded(opened_app, "social publish", by, channel=channel, dry_run=dry_run) as run,
+    ):
+        report = publish_for(opened_app, channel=channel, dry_run=dry_run)
+        part = bool(report.faults or report.uncertain)
+        run.counts, run.reason = report.counts, published_words(report)
+        idle = dry_run or not report.lines
+        run.outcome = "partial" if part else "nothing" if idle else "done"
+    _tell_publish(report, as_json=as_json)
+    if part:
+        finish(PARTIAL)
+
+
+def _tell_publish(report: PublishReport, *, as_json: bool) -> None:
+    if as_json:
+        show(
+            {
+                "publications": [asdict(line) for line in report.lines],
+                "faults": dict(report.faults),
+                "uncertain": report.uncertain,
+                "dry_run": report.dry_run,
+            }
+        )
+        return
+    for line in report.lines:
+        told = ", ".join(part for part in (line.state, line.reason, line.url) if part)
+        say(f"{line.channel}: {line.title}, {line.position} of {line.of}: {told}")
+    for slug, why in report.faults.items():
+        say(f"{slug} stopped: {why}")
+    if report.uncertain:
+        say(f"{report.uncertain} uncertain: decide them with digest social settle.")
+    if not report.lines and not report.faults:
+        say("No slot has come since the last publishing.")
+
+
+@app.command()
+def settle(
+    look: Annotated[bool, typer.Option("--look", help="Look them up where that can be.")] = False,
+    leave: Annotated[
+        bool, typer.Option("--leave", help="They may be out; the rest of their threads is not.")
+    ] = False,
+    resend: Annotated[
+        bool, typer.Option("--resend", help="Publish again; some may be out twice.")
+    ] = False,
+    channel: Channel = None,
+    by: By = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Decide the uncertain publications.
+
+    Example: digest social settle --look
+    """
+    from digest.errors import UsageError
+    from digest.model import Act
+    from digest.settling import settle_publications
+
+    chosen = [name for name, on in (("look", look), ("leave", leave), ("resend", resend)) if on]
+    if len(chosen) != 1:
+        raise UsageError("say one of --look, --leave and --resend")
+    decision = chosen[0]
+    with (
+        opened(home) as opened_app,
+        recorded(opened_app, "social settle", by, channel=channel, decision=decision) as run,
+    ):
+        act = Act(who(by), opened_app.clock(), "digest social settle")
+        count = settle_publications(opened_app, decision, act, channel=channel)
+        run.counts = {"settled": count}
+        run.outcome = "done" if count else "nothing"
+        run.reason = "" if count else "nothing was uncertain, or could be looked up"
+    if as_json:
+        show({"settled": count, "decision": decision})
+        return
+    say(f"{count} uncertain publications decided: {decision}.")
 
 
 @app.command()

@@ -48,11 +48,22 @@ class FeedReport:
     error: str | None = None
     proof: str = ""
     problems: tuple[str, ...] = ()
+    #: It failed for a reason that may pass soon: its server did not answer, or was in trouble.
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshReport:
     feeds: tuple[FeedReport, ...]
+
+    @property
+    def failed(self) -> tuple[FeedReport, ...]:
+        return tuple(feed for feed in self.feeds if feed.status == "failed")
+
+    @property
+    def passing(self) -> tuple[FeedReport, ...]:
+        """What is worth another try soon."""
+        return tuple(feed for feed in self.feeds if feed.passing)
 
 
 @dataclass
@@ -95,10 +106,13 @@ class _Reading:
             allow_private=self.feed.allow_private,
         )
 
-    def report(self, *, error: str | None = None, proof: str = "") -> FeedReport:
+    def report(
+        self, *, error: str | None = None, proof: str = "", passing: bool = False
+    ) -> FeedReport:
         status = "failed" if error else "new" if self.new or self.changed else "unchanged"
         problems = tuple(dict.fromkeys(self.problems))
-        return FeedReport(self.slug, status, self.new, self.changed, error, proof, problems)
+        counts = (self.new, self.changed)
+        return FeedReport(self.slug, status, *counts, error, proof, problems, passing)
 
 
 def refresh_feeds(
@@ -128,6 +142,24 @@ def refresh_feeds(
         reports.append(_refresh(reading, named=only is not None))
         _log(reports[-1])
     return RefreshReport(tuple(reports))
+
+
+def refresh_failed(
+    store: Store, config: Config, fetcher: Fetcher, now: datetime, report: RefreshReport
+) -> RefreshReport:
+    """Read again, of what a reading came to, only the feeds that failed for a passing reason.
+
+    The report is of both readings; a feed that answered is left in peace.
+    """
+    feeds = []
+    for feed in report.feeds:
+        if feed.passing:
+            again = refresh_feeds(store, config, fetcher, now, only=feed.slug).feeds[0]
+            new, changed = feed.new + again.new, feed.changed + again.changed
+            feeds.append(replace(again, new=new, changed=changed))
+        else:
+            feeds.append(feed)
+    return RefreshReport(tuple(feeds))
 
 
 def _begin(store: Store, slug: str, feed: Feed) -> FeedState:
@@ -262,7 +294,7 @@ def _not_read(reading: _Reading, number: int, fetched: Fetched) -> FeedReport:
     if fetched.status is FetchStatus.THROTTLED and fetched.retry_at:
         told = f"{what} and asks to wait until {until(fetched.retry_at)}"
         return _broken_off(reading, told, not_before=fetched.retry_at)
-    return _broken_off(reading, what)
+    return _broken_off(reading, what, passing=fetched.status is FetchStatus.FAILED)
 
 
 def _broken_off(
@@ -271,6 +303,7 @@ def _broken_off(
     *,
     paused_reason: str | None = None,
     not_before: datetime | None = None,
+    passing: bool = False,
 ) -> FeedReport:
     with reading.store.write() as c:
         feed_store.mark_failed(
@@ -282,7 +315,8 @@ def _broken_off(
             paused_reason=paused_reason or reading.state.paused_reason,
         )
     found = reading.new or reading.changed
-    return reading.report(error=error, proof=proof.BROKEN_OFF if found else "")
+    told = proof.BROKEN_OFF if found else ""
+    return reading.report(error=error, proof=told, passing=passing)
 
 
 def _proof_without_end(reading: _Reading, why: str) -> str:

@@ -44,6 +44,8 @@ class Decision:
     not_before: datetime | None = None
     #: The channel's other snippets would fare no better now; empty where it goes on.
     stop: str = ""
+    #: It takes a person to set the channel going again.
+    for_operator: bool = False
 
 
 def decide(outcome: Outcome, *, attempts: int, now: datetime) -> Decision:
@@ -57,7 +59,9 @@ def decide(outcome: Outcome, *, attempts: int, now: datetime) -> Decision:
         case Uncertain(reason=reason):
             return Decision(DeliveryState.UNCERTAIN, tried, reason, stop=reason)
         case Unauthorized(reason=reason, code=code):
-            return Decision(DeliveryState.PENDING, attempts, reason, code, stop=reason)
+            return Decision(
+                DeliveryState.PENDING, attempts, reason, code, stop=reason, for_operator=True
+            )
         case Unavailable(reason=reason, code=code):
             return Decision(DeliveryState.PENDING, tried, reason, code, stop=reason)
         case Throttled(reason=reason, code=code, retry_after=pause):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from digest.errors import UsageError
 from digest.picks.series import parts_of
 from digest.social.choose import Asked, Shelf, candidates, choose
 from digest.social.networks import NETWORKS
+from digest.social.preview import refresh_preview
 from digest.social.slots import Span, slots_for, zone_of
 from digest.social.thread import Thread, Unthreadable, make_thread
 from digest.social.wording import fill
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+    from digest.bootstrap import App
     from digest.config import Config
     from digest.social.choose import Chosen
     from digest.store.engine import Store
@@ -129,6 +131,24 @@ def plan_threads(
     plan = _Plan(config, templates, now, shelf, Asked(series, post), dry_run)
     slugs = [channel] if channel else list(config.channels)
     return PlanReport(tuple(one for slug in slugs for one in _plan(store, slug, plan)), dry_run)
+
+
+def plan(
+    app: App,
+    *,
+    channel: str | None = None,
+    series: str | None = None,
+    post: int | None = None,
+    dry_run: bool = False,
+) -> PlanReport:
+    """Plan threads for a home folder, and bring the local page up to date; see `plan_threads`."""
+    asked: dict[str, Any] = {"channel": channel, "series": series, "post": post}
+    report = plan_threads(
+        app.store, app.config, app.templates, app.clock(), **asked, dry_run=dry_run
+    )
+    if not dry_run:
+        refresh_preview(app)
+    return report
 
 
 def thread_status(store: Store, *, channel: str | None = None) -> list[ThreadRow]:

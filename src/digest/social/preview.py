@@ -74,8 +74,12 @@ class _ChannelShown:
 
 def refresh_preview(app: App) -> Path:
     """Bring the home folder's page up to date and return its path."""
-    path = preview_folder(app.var) / "index.html"
-    return write_preview(app.store, app.config, app.templates, path)
+    return write_preview(app.store, app.config, app.templates, page_of(app))
+
+
+def page_of(app: App) -> Path:
+    """Where the home folder's page stands."""
+    return preview_folder(app.var) / "index.html"
 
 
 def preview_folder(var: Path) -> Path:

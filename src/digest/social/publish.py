@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from digest.bootstrap import App
     from digest.ports import Channel, Clock
+    from digest.social.decisions import Decision
     from digest.store.engine import Store
     from digest.store.publications import Publication
 
@@ -58,9 +60,13 @@ class PublishReport:
     #: Publications that wait for somebody's decision, on these channels.
     uncertain: int
     dry_run: bool
+    #: Something came up here that only a person can put right.
+    for_person: bool = False
 
-    def count(self, state: DeliveryState) -> int:
-        return sum(line.state == state for line in self.lines)
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many snippets came to which state."""
+        return dict(Counter(str(line.state) for line in self.lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,7 @@ class _Turn:
     worker: str
     lines: list[Line] = field(default_factory=list)
     faults: dict[str, str] = field(default_factory=dict)
+    for_operator: set[str] = field(default_factory=set)
 
 
 def press_of(app: App, channel: str | None) -> Press:
@@ -117,6 +124,7 @@ def publish_due(press: Press, *, everywhere: bool = False) -> PublishReport:
     """
     with working(press.folder, secrets.token_hex(4)) as worker:
         turn = _Turn(press, worker)
+        known = _undecided(press)
         recover(press)
         for slug in press.channels:
             look_up(press, slug)
@@ -128,7 +136,9 @@ def publish_due(press: Press, *, everywhere: bool = False) -> PublishReport:
         finally:
             with press.store.write() as c:
                 ledger.release(c, worker, press.clock())
-    return PublishReport(tuple(turn.lines), turn.faults, _undecided(press), dry_run=False)
+    doubts = _undecided(press)
+    person = bool(turn.for_operator) or doubts > known
+    return PublishReport(tuple(turn.lines), turn.faults, doubts, dry_run=False, for_person=person)
 
 
 def recover(press: Press) -> None:
@@ -198,9 +208,11 @@ def _give_up(turn: _Turn, slug: str | None) -> None:
 
 def _serve(turn: _Turn, slug: str) -> None:
     for publication in _claims(turn, slug):
-        stop = _publish_one(turn, publication)
-        if stop:
-            turn.faults[slug] = stop
+        decision = _publish_one(turn, publication)
+        if decision and decision.for_operator:
+            turn.for_operator.add(slug)
+        if decision and decision.stop:
+            turn.faults[slug] = decision.stop
             return
 
 
@@ -216,8 +228,8 @@ def _claims(turn: _Turn, slug: str) -> Iterator[Publication]:
         yield claimed
 
 
-def _publish_one(turn: _Turn, publication: Publication) -> str:
-    """Take one publication through the ledger; why the channel should stop, or empty."""
+def _publish_one(turn: _Turn, publication: Publication) -> Decision | None:
+    """Take one publication through the ledger; what was decided, if it was said at all."""
     press, now = turn.press, turn.press.clock()
     snippet = ReadySnippet(
         key_of(publication.id, publication.text), publication.text, publication.image
@@ -230,7 +242,7 @@ def _publish_one(turn: _Turn, publication: Publication) -> str:
         if begun == "gone":
             turn.lines.append(_line(publication, DeliveryState.CANCELLED, "its post is gone"))
             _give_up(turn, publication.channel)
-        return ""
+        return None
     outcome = press.channels[publication.channel].publish(snippet, reply_to)
     now = press.clock()
     decision = decide(outcome, attempts=publication.attempts, now=now)
@@ -242,7 +254,7 @@ def _publish_one(turn: _Turn, publication: Publication) -> str:
     turn.lines.append(_line(publication, decision.state, decision.reason, url))
     if decision.state is DeliveryState.REFUSED:
         _give_up(turn, publication.channel)
-    return decision.stop
+    return decision
 
 
 def _line(one: Publication, state: DeliveryState, reason: str = "", url: str = "") -> Line:

@@ -1,0 +1,43 @@
+"""Deciding what may be out, of an issue's deliveries or of the threads' publications."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from digest import sending
+from digest.errors import UsageError
+from digest.social import settle as threads
+from digest.social.preview import refresh_preview
+from digest.social.publish import press_of
+
+if TYPE_CHECKING:
+    from digest.bootstrap import App
+    from digest.model import Act
+
+#: Look them up where that proves something; leave them be; send them again.
+DECISIONS = ("look", "leave", "resend")
+
+
+def settle_deliveries(app: App, issue_id: int, decision: str, act: Act) -> int:
+    """Decide the uncertain deliveries of an issue. Returns how many were decided."""
+    _check(decision)
+    if decision == "look":
+        return sending.look_up(app, issue_id, act)
+    return sending.settle(app, issue_id, act, resend=decision == "resend")
+
+
+def settle_publications(app: App, decision: str, act: Act, *, channel: str | None = None) -> int:
+    """Decide the uncertain publications, of one channel or all. Returns how many were decided."""
+    _check(decision)
+    press = press_of(app, channel)
+    if decision == "look":
+        count = threads.look(press)
+    else:
+        count = threads.settle(press, act, resend=decision == "resend")
+    refresh_preview(app)
+    return count
+
+
+def _check(decision: str) -> None:
+    if decision not in DECISIONS:
+        raise UsageError(f"no decision {decision!r}; there are: {', '.join(DECISIONS)}")
