@@ -8,13 +8,16 @@ PORT ?= 8765
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 
-.PHONY: help run blog test test-browser test-kill lint bench lock clean
+.PHONY: help run up blog deploy test test-browser test-kill lint bench lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 run: $(VENV)/run.stamp ## Set up, then do the main job once on the sample blog
 	@$(BIN)/python -m digest.sample tour --home . --port $(PORT)
+
+up: $(VENV)/run.stamp ## Set up, then run all of it on the sample blog until Ctrl-C
+	@$(BIN)/python -m digest.sample up --home . --port $(PORT)
 
 blog: $(VENV)/run.stamp ## Serve the sample blog, so that pictures and links in the mails work
 	@$(BIN)/python -m digest.sample serve --anchor-file var/sample-anchor --port $(PORT)

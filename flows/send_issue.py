@@ -24,4 +24,4 @@ def send_issue(issue: Issue, dry_run: DryRun = True) -> State[Any]:
     with running() as run:
         if dry_run:
             return rehearse_issue(run, issue)
-        return carry_on(run, issue, insist=True)
+        return carry_on(run, issue, insist=not run.by_itself)

@@ -127,11 +127,11 @@ def any_store(request: pytest.FixtureRequest) -> Store:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """Everything running, as `digest up` starts it; shared, for it takes half a minute."""
     from stack import new_stack
 
-    made = new_stack(tmp_path_factory.mktemp("stack"))
+    made = new_stack()
     made.start()
     yield made
     made.close()

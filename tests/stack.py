@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import requests
 from aiosmtpd.controller import Controller
 
@@ -79,14 +81,17 @@ class Stack:
     # --- starting and stopping ---
 
     def start(self) -> None:
-        log = (self.home / "up.log").open("a")
         command = [sys.executable, "-m", "digest", "up", "--home", str(self.home), "--json"]
-        self.process = subprocess.Popen(
-            command, env=self.environment, stdout=subprocess.PIPE, stderr=log, text=True
-        )
+        with (self.home / "up.log").open("a") as log:
+            self.process = subprocess.Popen(
+                command, env=self.environment, stdout=subprocess.PIPE, stderr=log, text=True
+            )
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, (self.home / "up.log").read_text()
+        with self.process.stdout as out:
+            line = out.readline()
+        if not line:
+            self.process.wait()
+            pytest.fail((self.home / "up.log").read_text())
         self.ready = json.loads(line)
 
     def stop(self) -> None:
@@ -106,6 +111,7 @@ class Stack:
         self.stop()
         self.smtp.stop()
         self.blog.__exit__(None, None, None)
+        shutil.rmtree(self.home.parent)
 
     # --- digest's own command line ---
 
@@ -176,8 +182,10 @@ class Stack:
         assert self.api(f"/flow_runs/{run}/set_state", body)["status"] == "ACCEPT"
 
     def artifacts(self, run: str) -> dict[str, str]:
-        body = {"artifacts": {"flow_run_id": {"any_": [run]}}, "sort": "CREATED_ASC"}
-        return {found["key"]: str(found["data"]) for found in self.api("/artifacts/filter", body)}
+        """The newest artifact of each key."""
+        body = {"artifacts": {"flow_run_id": {"any_": [run]}}, "sort": "CREATED_DESC"}
+        found = reversed(self.api("/artifacts/filter", body))
+        return {one["key"]: str(one["data"]) for one in found}
 
     def inputs(self, run: str) -> dict[str, Any]:
         found = self.api(f"/flow_runs/{run}/input/filter", {"prefix": "", "limit": 100})
@@ -207,8 +215,13 @@ class Stack:
         return [line["message"] for line in self.api("/logs/filter", wanted)]
 
 
-def new_stack(folder: Path, *, seconds: float = 0.0) -> Stack:
-    """A home with the sample blog read and its readers imported; nothing is started yet."""
+def new_stack(*, seconds: float = 0.0) -> Stack:
+    """A home with the sample blog read and its readers imported; nothing is started yet.
+
+    As root PostgreSQL runs under another account, for which pytest's own folders are closed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="digest-stack-"))
+    folder.chmod(0o711)
     home = folder / "home"
     for name in ("config", "templates", "flows", "deploy"):
         shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))

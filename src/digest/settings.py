@@ -201,8 +201,8 @@ def _dangling(tables: Mapping[str, Any], origins: Mapping[Keys, str]) -> list[Pr
         check((*path, "themes"), declared.get("themes"), "themes")
     for flow, name, parameters in _schedules(tables):
         for parameter, section in _NAMING.items():
-            path = ("flows", flow, "schedules", name, "parameters", parameter)
-            check(path, parameters.get(parameter), section)
+            where = ("flows", flow, "schedules", name, "parameters", parameter)
+            check(where, parameters.get(parameter), section)
     return problems + [
         Problem(origins["flows", flow], f"flows.{flow}", f"no such flow; allowed: {_ALL_FLOWS}")
         for flow in _table(tables.get("flows"))

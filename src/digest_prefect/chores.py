@@ -15,7 +15,7 @@ from digest.up.connection import read_connection
 from digest.waking import Fate, wake
 from digest_prefect.artifacts import show
 from digest_prefect.deploying import refresh_forms
-from digest_prefect.running import ended, failed
+from digest_prefect.running import HOUSEKEEPING, ended, failed
 from digest_prefect.tasks import work
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ def _go_on(run: Run, now: datetime, *, dry_run: bool) -> Done:
             timeout=0,
             as_subflow=False,
             idempotency_key=f"send-{issue_id}-{now:%Y%m%d%H}",
+            tags=[HOUSEKEEPING],
         )
     return Done(tuple(f"issue {number}: goes on" for number in ids))
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("digest.flows")
 
+#: Tags the runs that housekeeping starts.
+HOUSEKEEPING = "housekeeping"
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -43,6 +46,8 @@ class Run:
     #: When it was meant to start (UTC): what a period is told by, never the moment it did.
     scheduled_at: datetime
     by_schedule: bool
+    #: Started by housekeeping: nobody asked for it, so no editor's decision yields to it.
+    by_itself: bool
     #: A run of no deployment has nothing that could be started again, so it cannot be suspended.
     deployed: bool
     #: It was begun before: it was suspended, failed or was killed since.
@@ -95,6 +100,7 @@ def running() -> Iterator[Run]:
                 flow=what,
                 scheduled_at=_utc(flow_run.expected_start_time) or app.clock(),
                 by_schedule=by_schedule,
+                by_itself=HOUSEKEEPING in flow_run.tags,
                 deployed=flow_run.deployment_id is not None,
                 again=bool(tries),
                 retried=bool(tries) and tries[-1].outcome in {"failed", "running"},

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.xdist_group("prefect")
 
 def test_a_series_from_the_form_to_the_mailboxes(stack):
     form = stack.deployment("series-digest")["parameter_openapi_schema"]
-    assert form["properties"]["series"]["enum"] == ["ipc", "pbr", "socialcarefuture"]
+    assert form["properties"]["series"]["enum"] == ["socialcarefuture", "ipc", "pbr"]
     assert form["properties"]["dry_run"]["default"] is True
 
     run = stack.run("series-digest", series="ipc", dry_run=False)

@@ -27,7 +27,7 @@ from digest.cli.common import (
 
 if TYPE_CHECKING:
     from digest.bootstrap import App
-    from digest.cli.common import RunRecord
+    from digest.recording import RunRecord
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
