@@ -1,0 +1,156 @@
+"""The small flows, each for real: what Prefect shows of it, what our database keeps."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+
+from digest.model import DeliveryState
+from digest.store.tables import deliveries, issue_transitions, issues, posts, publications, threads
+
+pytestmark = pytest.mark.xdist_group("prefect")
+
+
+def count(desk, column, *where) -> int:
+    with desk.app() as app, app.store.read() as c:
+        return c.scalar(select(func.count(column)).where(*where)) or 0
+
+
+def test_refresh_feeds_reads_the_blog_and_says_how_it_knows(desk):
+    ran = desk.flow("refresh-feeds")
+    stored = count(desk, posts.c.id)
+    assert stored > 30
+    assert (ran.state.name, ran.record.outcome) == ("Done", "done")
+    assert ran.record.counts == {"new": stored, "changed": 0, "failed": 0}
+    assert (ran.flow_run.name, ran.record.what) == ("refresh-feeds all", "refresh-feeds")
+    assert f"| blog | new | {stored} | 0 |" in ran.artifacts["feeds"]
+    assert f"feed blog: {stored} new, 0 changed" in ran.logs
+    again = desk.flow("refresh-feeds", feed="blog")
+    assert (again.state.name, again.record.outcome) == ("Nothing new", "nothing")
+    assert again.flow_run.name == "refresh-feeds blog"
+
+
+def test_a_feed_that_is_not_there_keeps_no_other_back(desk):
+    config = desk.home / "config" / "feeds.toml"
+    blog = config.read_text(encoding="utf-8")
+    missing = blog.replace("[feeds.blog]", "[feeds.lost]").replace("/feed/", "/nowhere/")
+    config.write_text(blog + missing, encoding="utf-8")
+    ran = desk.flow("refresh-feeds")
+    assert (ran.state.name, ran.record.outcome) == ("Done in part", "partial")
+    assert "lost: the feed answered 404" in ran.state.message
+    alone = desk.flow("refresh-feeds", feed="lost")
+    assert (alone.state.type.value, alone.record.outcome) == ("FAILED", "failed")
+
+
+def test_a_thread_is_planned_and_published_once_and_its_page_shows_it(desk):
+    desk.run("ingest")
+    dry = desk.flow("queue-social", channel="mastodon")
+    assert (dry.state.name, dry.record.outcome) == ("Dry run", "nothing")
+    assert "threads would be planned" in dry.artifacts["threads"]
+    assert count(desk, threads.c.id) == 0
+    planned = desk.flow("queue-social", channel="mastodon", dry_run=False)
+    made = count(desk, threads.c.id)
+    assert made > 0
+    assert (planned.record.counts, planned.state.name) == ({"threads": made}, "Done")
+    assert planned.flow_run.name == "queue-social mastodon"
+    idle = desk.flow("publish-social", dry_run=False)
+    assert (idle.state.name, idle.artifacts) == ("Nothing to do", {})
+
+    with desk.app() as app, app.store.write() as c:
+        past = app.clock() - timedelta(minutes=30)
+        c.execute(update(publications).values(slot=past))
+    dry = desk.flow("publish-social")
+    assert "its slot has come" in dry.artifacts["snippets"].replace("\\", "")
+    assert count(desk, publications.c.id, publications.c.state == "submitted") == 0
+    ran = desk.flow("publish-social", dry_run=False)
+    snippets = count(desk, publications.c.id)
+    assert (ran.state.name, ran.record.counts) == ("Done", {"submitted": snippets})
+    assert desk.flow("publish-social", dry_run=False).record.outcome == "nothing"
+    page = (desk.home / "var" / "social" / "index.html").read_text(encoding="utf-8")
+    with desk.app() as app, app.store.read() as c:
+        url = c.scalar(select(publications.c.url).limit(1))
+    assert f'id="{url.partition("#")[2]}"' in page
+
+
+def test_snippets_in_doubt_are_told_once_and_settled_by_name(desk):
+    desk.run("ingest")
+    desk.run("social", "plan", "--channel", "x")
+    with desk.app() as app, app.store.write() as c:
+        first = select(func.min(publications.c.id)).scalar_subquery()
+        doubt = {"state": DeliveryState.UNCERTAIN, "reason": "the answer was lost"}
+        c.execute(update(publications).where(publications.c.id == first).values(**doubt))
+    dry = desk.flow("settle", issue=0, decision="leave", approver="Maya")
+    assert "1 uncertain" in dry.state.message
+    assert "the answer was lost" in dry.artifacts["uncertain-snippets"]
+    ran = desk.flow("settle", issue=0, decision="leave", approver="Maya", dry_run=False)
+    assert (ran.state.name, ran.record.counts) == ("Done", {"settled": 1})
+    assert count(desk, publications.c.id, publications.c.settled == "leave, by Maya") == 1
+
+
+def test_deliveries_in_doubt_are_looked_up_where_the_mailer_can(desk, readers_csv):
+    desk.run("ingest")
+    desk.run("readers", "import", readers_csv)
+    desk.run("send", "weekly")
+    desk.run("approve", "1", "--by", "Maya")
+    desk.run("deliver", "1")
+    doubt = {"state": DeliveryState.UNCERTAIN, "reason": "the answer was lost"}
+    with desk.app() as app, app.store.write() as c:
+        c.execute(update(deliveries).values(**doubt))
+    sent = count(desk, deliveries.c.id)
+    assert sent > 0
+    dry = desk.flow("settle", issue=1, decision="look", approver="Maya")
+    assert f"{sent} uncertain deliveries would be decided" in dry.state.message
+    ran = desk.flow("settle", issue=1, decision="look", approver="Maya", dry_run=False)
+    assert (ran.state.name, ran.record.counts) == ("Done", {"settled": sent})
+    assert ran.record.issue_id == 1
+    assert f"| submitted | {sent} |" in ran.artifacts["account-1"]
+    assert ran.flow_run.name == "settle 1 look"
+
+
+def test_housekeeping_decides_what_nobody_decided_in_time(desk, readers_csv):
+    desk.run("ingest")
+    desk.run("readers", "import", readers_csv)
+    desk.run("send", "weekly")
+    with desk.app() as app, app.store.write() as c:
+        past = app.clock() - timedelta(hours=1)
+        c.execute(update(issues).values(decide_by=past))
+    dry = desk.flow("housekeeping")
+    assert "nobody decided" in dry.artifacts["housekeeping"]
+    assert count(desk, issues.c.id, issues.c.state == "draft") == 1
+    ran = desk.flow("housekeeping", dry_run=False)
+    assert "nobody decided" in ran.artifacts["housekeeping"]
+    assert count(desk, issues.c.id, issues.c.state == "held") == 1
+    idle = desk.flow("housekeeping", dry_run=False)
+    assert (idle.state.name, idle.artifacts) == ("Nothing to do", {})
+
+
+def test_a_chore_that_fails_keeps_none_of_the_others_back(desk, readers_csv, monkeypatch):
+    desk.run("ingest")
+    desk.run("readers", "import", readers_csv)
+    desk.run("send", "weekly")
+    desk.run("approve", "1", "--by", "Maya")
+    with desk.app() as app, app.store.write() as c:
+        past = app.clock() - timedelta(days=1)
+        c.execute(update(issue_transitions).values(at=past))
+    # The deployment that it would start a run of was never made.
+    ran = desk.flow("housekeeping", dry_run=False)
+    assert (ran.state.type.value, ran.record.outcome) == ("FAILED", "failed")
+    assert "go on with unfinished issues: ObjectNotFound" in ran.state.message
+
+
+def test_lines_from_plain_threads_reach_the_runs_logs_without_addresses(desk):
+    flow = (desk.home / "flows" / "queue_social.py").read_text(encoding="utf-8")
+    spoken = """
+        import logging, threading
+        log = logging.getLogger("digest.mail.deliver")
+        aside = threading.Thread(target=lambda: log.info("from aside to ada@example.org"))
+        aside.start()
+        aside.join()
+"""
+    before, mark, after = flow.partition("    with running() as run:\n")
+    path = desk.home / "flows" / "queue_social.py"
+    path.write_text(before + mark + spoken + after, encoding="utf-8")
+    ran = desk.flow("queue-social")
+    assert "from aside to <address>" in ran.logs
