@@ -65,7 +65,7 @@ class Ran:
     state: State[Any]
     flow_run: FlowRun
     logs: str
-    #: Markdown by key.
+    #: Markdown by key, as people read it: without what keeps words from being markup.
     artifacts: dict[str, str]
     record: Run
 
@@ -106,7 +106,7 @@ class Desk:
                 time.sleep(0.1)
             mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
             found = client.read_artifacts(artifact_filter=mine)
-        shown = {str(one.key): str(one.data) for one in found}
+        shown = {str(one.key): str(one.data).replace("\\", "") for one in found}
         return Ran(state, flow_run, "\n".join(lines), shown, record)
 
     def run(self, *arguments: str) -> None:

@@ -274,6 +274,18 @@ def test_a_channel_that_is_not_there_is_tried_by_the_next_run(
     assert network.texts == ["a1", "b1"]
 
 
+def test_a_person_is_called_for_once_for_each_new_doubt_and_while_a_channel_is_locked(
+    press, network, thread
+):
+    thread("a", items=1, minutes=-3)
+    network.answers = [Unauthorized("token revoked"), Uncertain("no answer")]
+    assert publish_due(press).for_person
+    doubt = publish_due(press)
+    assert (doubt.for_person, doubt.uncertain) == (True, 1)
+    later = publish_due(press)
+    assert (later.for_person, later.uncertain) == (False, 1)
+
+
 def test_what_was_tried_in_vain_for_a_day_has_failed_and_says_why(
     any_store, press, network, thread, moment
 ):

@@ -134,6 +134,8 @@ def _tell_publish(report: PublishReport, *, as_json: bool) -> None:
         say(f"{report.uncertain} uncertain: decide them with digest social settle.")
     if not report.lines and not report.faults:
         say("No slot has come since the last publishing.")
+    elif report.dry_run:
+        say("Nothing was published: this is what would be.")
 
 
 @app.command()
@@ -175,6 +177,8 @@ def settle(
         show({"settled": count, "decision": decision})
         return
     say(f"{count} uncertain publications decided: {decision}.")
+    if count and decision == "resend":
+        say("Publish them with: digest social publish")
 
 
 @app.command()
@@ -199,5 +203,6 @@ def status(channel: Channel = None, home: Home = None, as_json: Json = False) ->
             for item in thread.publications:
                 first = item.text.splitlines()[0][:60] if item.text else ""
                 slot = when(item.slot, opened_app.config)
-                say(f"  {item.position}. {slot}  {item.state}  {first}")
+                why = f" ({item.reason})" if item.reason else ""
+                say(f"  {item.position}. {slot}  {item.state}{why}  {first}")
         say(f"{len(threads)} threads.")

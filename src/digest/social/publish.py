@@ -202,7 +202,7 @@ def _give_up(turn: _Turn, slug: str | None) -> None:
         for one, state, reason in rest:
             ledger.give_up(c, one.id, state, reason, now)
     for one, state, reason in [*ended, *rest]:
-        log.warning("publication %s on %s: %s, %s", one.id, one.channel, state, reason)
+        log.info("publication %s on %s: %s, %s", one.id, one.channel, state, reason)
         turn.lines.append(_line(one, state, reason))
 
 
