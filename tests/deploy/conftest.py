@@ -30,12 +30,15 @@ from prefect.settings import (
     PREFECT_UI_URL,
     temporary_settings,
 )
+from sqlalchemy import create_engine, text
 
 from digest.config import FLOWS
 from digest.settings import load_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sqlalchemy.engine import URL
 
     from digest.config import Config
 
@@ -101,9 +104,20 @@ class PrefectServer:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    """Prefect's server with all its services, on SQLite, gone at the end."""
+def prefect_server(
+    tmp_path_factory: pytest.TempPathFactory, _postgres: URL
+) -> Iterator[PrefectServer]:
+    """Prefect's server with all its services, gone at the end.
+
+    On PostgreSQL, as `digest up` runs it: on SQLite it drops an event now and then ("database
+    is locked"), and with it an alert.
+    """
     folder = tmp_path_factory.mktemp("prefect")
+    database = _postgres.set(drivername="postgresql+asyncpg", database="prefect_for_deploy")
+    engine = create_engine(_postgres, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE DATABASE prefect_for_deploy"))
+    engine.dispose()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -112,6 +126,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect
         **{k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")},
         "PREFECT_HOME": str(folder),
         "PREFECT_API_URL": api_url,
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": database.render_as_string(hide_password=False),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_ENABLED": "false",
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",

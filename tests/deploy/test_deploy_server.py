@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.xdist_group("prefect"),
+    pytest.mark.postgres,
     pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning"),  # Apprise's
 ]
 
@@ -45,13 +46,7 @@ class Api:
         self.close = self._client.close
 
     def ask(self, method: str, path: str, document: Any = None) -> httpx.Response:
-        """Asked again where SQLite was busy, as a person would press the button again."""
-        for _ in range(10):
-            answer = self._client.request(method, path, json=document)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                return answer
-            time.sleep(0.3)
-        raise AssertionError("the server is busy all the time")
+        return self._client.request(method, path, json=document)
 
     def get(self, path: str) -> Any:
         return self.ask("GET", path).raise_for_status().json()
@@ -288,7 +283,7 @@ def test_a_failed_run_is_told_with_a_link_and_without_addresses(
         process.terminate()
         assert process.wait(20) == 0
     assert f"{home} {home}" in log.read_text()
-    assert "Traceback" not in log.read_text().split("SIGTERM")[-1]
+    assert "never awaited" not in log.read_text()
     by_title = {alert["title"]: alert["message"] for alert in received}
     alert = by_title["queue-social failed: queue-social for a test"]
     assert "the relay is away" in alert
