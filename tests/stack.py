@@ -109,9 +109,14 @@ class Stack:
 
     def close(self) -> None:
         self.stop()
-        self.smtp.stop()
+        self.smtp.stop(no_assert=True)
         self.blog.__exit__(None, None, None)
         shutil.rmtree(self.home.parent)
+
+    def start_smtp(self) -> None:
+        """Answer again on the same port."""
+        self.smtp = Controller(self.inbox, hostname="127.0.0.1", port=self.smtp.port)
+        self.smtp.start()
 
     # --- digest's own command line ---
 

@@ -206,6 +206,17 @@ def retry_failed(app: App, issue_id: int, act: Act) -> int:
     return count
 
 
+def hasten(app: App, issue_id: int, act: Act) -> None:
+    """Somebody wants an issue tried again now: what failed is pending again, and nothing waits."""
+    with app.store.write() as c:
+        issue = issue_store.get_issue(c, issue_id, lock=True)
+        if issue.state not in _REOPENING:
+            return
+        ledger.retry_failed(c, issue_id, act.at)
+        ledger.end_waiting(c, issue_id)
+        _reopen(c, issue, act)
+
+
 def settle(app: App, issue_id: int, act: Act, *, resend: bool) -> int:
     """Decide every uncertain delivery: leave it be, or send it again. Returns how many.
 

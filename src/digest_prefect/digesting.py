@@ -98,14 +98,13 @@ def make_and_send(run: Run, request: Request, *, dry_run: bool) -> State[Any]:
 def carry_on(run: Run, issue_id: int, *, insist: bool = False) -> State[Any]:
     """Ask about a draft; deliver what was approved; say what came of it.
 
-    An issue that was held or paused goes on where somebody asked for that: by Retry after the
-    failure that stopped it, or, with `insist`, by its number.
+    An issue that was held or paused, or whose deliveries failed or wait, goes on at once where
+    somebody asked for that: by Retry after a failure, or, with `insist`, by its number.
     """
-    issue = _get(run, issue_id)
     about(run.app, run.record, issue_id)
-    if issue.state in _STOPPED and (insist or run.retried):
-        act = Act(run.actor, run.app.clock(), "retried" if run.retried else f"run {run.flow}")
-        issue = desk.resume(run.app.store, run.app.config, run.app.templates, issue_id, act)
+    if insist or run.retried:
+        _take_up(run, issue_id)
+    issue = _get(run, issue_id)
     if issue.state is not IssueState.DRAFT:
         show_draft(run, issue)
     else:
@@ -121,6 +120,14 @@ def carry_on(run: Run, issue_id: int, *, insist: bool = False) -> State[Any]:
         if not mine:
             return ended(run, "Nothing to do", "another run is sending it", outcome="nothing")
         return _send(run, issue_id)
+
+
+def _take_up(run: Run, issue_id: int) -> None:
+    app = run.app
+    act = Act(run.actor, app.clock(), "retried" if run.retried else f"run {run.flow}")
+    if _get(run, issue_id).state in _STOPPED:
+        desk.resume(app.store, app.config, app.templates, issue_id, act)
+    sending.hasten(app, issue_id, act)
 
 
 def rehearse_issue(run: Run, issue_id: int) -> State[Any]:
@@ -184,14 +191,15 @@ def _over(run: Run, issue: Issue) -> State[Any]:
 
 
 def _send(run: Run, issue_id: int) -> State[Any]:
+    faults: list[str] = []
     if work("check and freeze", lambda: _begin(run, issue_id), retries=3):
         tell, number = progress(f"send-{issue_id}", f"Issue {issue_id}: deliveries made"), 0
         more = True
         while more:
             number += 1
-            more = work(f"deliver batch {number}", lambda: _batch(run, issue_id), retries=3)
+            more = work(f"deliver batch {number}", lambda: _batch(run, issue_id, faults), retries=3)
             tell(_share(run, issue_id))
-    return _finish(run, sending.standing(run.app, issue_id))
+    return _finish(run, sending.standing(run.app, issue_id), faults)
 
 
 def _begin(run: Run, issue_id: int) -> bool:
@@ -199,12 +207,20 @@ def _begin(run: Run, issue_id: int) -> bool:
     return sending.begin(run.app, issue_id, act).issue.state is IssueState.SENDING
 
 
-def _batch(run: Run, issue_id: int) -> bool:
-    """Deliver to the next recipients; whether there may be more right now."""
+def _batch(run: Run, issue_id: int, faults: list[str]) -> bool:
+    """Deliver to the next recipients; whether there may be more right now.
+
+    Where the mailer could certainly not be reached, it is worth another try soon; `faults`
+    keeps why, for the tries may end with nothing left that is due.
+    """
     sent = sending.deliver_batch(run.app, issue_id, most=BATCH)
     log.info("issue %s: tried %s, %s submitted", issue_id, sent.tried, sent.account.submitted)
-    if sent.unreachable and not sent.in_doubt:
-        raise NotNow(sent.note)
+    if sent.unreachable:
+        faults.append(sent.note)
+        if not sent.in_doubt:
+            raise NotNow(sent.note)
+    elif sent.tried:
+        faults.clear()
     return sent.more
 
 
@@ -214,7 +230,7 @@ def _share(run: Run, issue_id: int) -> float:
     return 1 - account.open / account.recipients if account.recipients else 1.0
 
 
-def _finish(run: Run, sent: Sent) -> State[Any]:
+def _finish(run: Run, sent: Sent, faults: list[str]) -> State[Any]:
     issue = sent.issue
     with run.app.store.read() as c:
         left_out = accounts.exclusion_counts(c, issue.id)
@@ -224,6 +240,8 @@ def _finish(run: Run, sent: Sent) -> State[Any]:
     if issue.state is IssueState.SENDING and sent.next_due is not None:
         at = sent.next_due.astimezone(run.app.config.site.zone)
         message = f"{sent.account.open} deliveries wait until {at:%H:%M}; housekeeping goes on"
+        if faults:
+            return failed(run, f"{faults[-1]}; {message}, or press Retry")
         return ended(run, "Waiting", message, outcome="partial")
     if not sent.in_order:
         return failed(run, f"issue {issue.id} is {sent.note}")

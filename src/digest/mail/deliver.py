@@ -81,7 +81,7 @@ def deliver(shift: Shift, issue_id: int, *, most: int | None = None) -> Report:
     with shift.store.read() as c:
         variants = accounts.load_variants(c, issue_id)
     tried = missed = 0
-    in_doubt = False
+    unreachable, in_doubt = "", False
     try:
         while batch := _claim(shift, issue_id, BATCH if most is None else most - tried):
             for claimed in batch:
@@ -90,13 +90,15 @@ def deliver(shift: Shift, issue_id: int, *, most: int | None = None) -> Report:
                     return Report(tried)
                 tried += 1
                 shift.progress()
-                missed = missed + 1 if step.unreachable else 0
+                unreachable = step.unreachable
+                missed = missed + 1 if unreachable else 0
                 in_doubt = step.in_doubt or (in_doubt and missed > 0)
                 if step.fault or missed == UNREACHABLE or shift.should_stop():
                     return Report(tried, step.fault, step.unreachable, in_doubt)
             if tried == most:
                 return Report(tried, more=True)
-        return Report(tried)
+        # The last of all were told to nobody either.
+        return Report(tried, unreachable=unreachable, in_doubt=in_doubt)
     finally:
         with shift.store.write() as c:
             ledger.release(c, shift.worker, shift.clock())

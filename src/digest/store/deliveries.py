@@ -345,6 +345,12 @@ def settle(
     return changed.rowcount == 1
 
 
+def end_waiting(c: Connection, issue_id: int) -> None:
+    """Let what is pending be tried at once, whatever time it was to wait for."""
+    waiting = (deliveries.c.issue_id == issue_id, deliveries.c.state == S.PENDING)
+    c.execute(update(deliveries).where(*waiting).values(not_before=None))
+
+
 def retry_failed(c: Connection, issue_id: int, now: datetime) -> int:
     """An editor's retry: what failed is pending again, with all its tries before it."""
     changed = c.execute(
