@@ -50,7 +50,9 @@ def keep_house(run: Run, *, dry_run: bool) -> State[Any]:
         "wake runs that were decided elsewhere": lambda: _wake(run, dry_run=dry_run),
         "go on with unfinished issues": lambda: _go_on(run, now, dry_run=dry_run),
     }
-    if not dry_run:
+    # By schedule in any case: Prefect forgets "dry_run = false" of a schedule that is switched off
+    # and on, and this gives it back, its own among them.
+    if not dry_run or run.by_schedule:
         chores["bring forms up to date"] = lambda: _forms(run)
     done: dict[str, Done] = {}
     broken: list[str] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import tomllib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,10 +30,10 @@ from digest.config import FLOWS, FlowSettings, Schedule, zone_of_schedule
 from digest.errors import ConfigError, Problem, UsageError
 from digest_prefect.automations import check_alerts, ensure_automations
 from digest_prefect.deployment import OURS, Deployment, find, schedule_again
-from digest_prefect.forms import form
+from digest_prefect.forms import form, misfits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from uuid import UUID
 
@@ -78,6 +79,7 @@ def load(home: Path, name: str) -> Flow[..., Any]:
     """
     function = name.replace("-", "_")
     file = f"flows/{function}.py"
+    path = list(sys.path)
     try:
         flow: Flow[..., Any] = load_flow_from_entrypoint(
             f"{home / file}:{function}", use_placeholder_flow=False
@@ -86,6 +88,9 @@ def load(home: Path, name: str) -> Flow[..., Any]:
         cause = error.__cause__ or error
         message = f"does not load: {type(cause).__name__}: {cause}"
         raise ConfigError([Problem(file, "", message)]) from error
+    finally:
+        # Prefect leaves flows/ on it, where a flow could be imported in a library's place.
+        sys.path[:] = path
     if flow.name != name:
         raise ConfigError([Problem(file, "", f"its flow is named {flow.name!r}, not {name!r}")])
     return flow
@@ -103,7 +108,7 @@ def _deployment(
             message,
         )
         for slug, schedule in declared.items()
-        for parameter, message in _misfits(shown, schedule.parameters)
+        for parameter, message in misfits(shown, schedule.parameters)
     ]
     if problems:
         raise ConfigError(problems)
@@ -135,39 +140,6 @@ def _schedule(config: Config, slug: str, schedule: Schedule) -> DeploymentSchedu
         schedule=CronSchedule(cron=schedule.cron, timezone=zone.key),
         parameters=schedule.parameters,
     )
-
-
-def _misfits(shown: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a schedule asks that its flow's form would refuse; the scheduler does not look."""
-    fields = shown["properties"]
-    for name, value in asked.items():
-        if name not in fields:
-            yield name, f"no such parameter; allowed: {', '.join(fields)}"
-        elif not _fits(fields[name], value):
-            wanted = (
-                ", ".join(fields[name].get("enum", ())) or f"a value of type {_type(fields[name])}"
-            )
-            yield name, f"must be {wanted} (it is {value!r})"
-    for name in shown.get("required", ()):
-        if name not in asked:
-            yield name, "missing; the flow cannot run without it"
-
-
-def _fits(field: Mapping[str, Any], value: Any) -> bool:
-    if "enum" in field:
-        return value in field["enum"]
-    wanted = _PYTHON.get(_type(field))
-    # In Python, True is an integer too.
-    return wanted is None or (
-        isinstance(value, wanted) and isinstance(value, bool) == (wanted is bool)
-    )
-
-
-_PYTHON: dict[str, type] = {"string": str, "integer": int, "boolean": bool}
-
-
-def _type(field: Mapping[str, Any]) -> str:
-    return str(field.get("type", "any"))
 
 
 def _file_of(home: Path, *keys: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from digest.model import Rhythm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from digest.config import Config
 
@@ -24,6 +24,9 @@ _FIXED = {
     "rhythm": (Rhythm.WEEKLY.value, Rhythm.MONTHLY.value),
     "decision": ("look", "leave", "resend"),
 }
+
+#: What a value of each type is in TOML.
+_PYTHON: dict[str, type] = {"string": str, "integer": int, "boolean": bool}
 
 
 def form(schema: Mapping[str, Any], config: Config) -> dict[str, Any]:
@@ -65,3 +68,36 @@ def _field(
     if choices and "default" in filled and filled["default"] not in choices:
         filled["default"] = choices[0]
     return filled
+
+
+def misfits(shown: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a schedule asks that its flow's form would refuse: the parameter, and why.
+
+    Prefect's scheduler does not look; every run of it would fail.
+    """
+    fields = shown["properties"]
+    for name, value in asked.items():
+        if name not in fields:
+            yield name, f"no such parameter; allowed: {', '.join(fields)}"
+        elif not _fits(fields[name], value):
+            wanted = (
+                ", ".join(fields[name].get("enum", ())) or f"a value of type {_type(fields[name])}"
+            )
+            yield name, f"must be {wanted} (it is {value!r})"
+    for name in shown.get("required", ()):
+        if name not in asked:
+            yield name, "missing; the flow cannot run without it"
+
+
+def _fits(field: Mapping[str, Any], value: Any) -> bool:
+    if "enum" in field:
+        return value in field["enum"]
+    wanted = _PYTHON.get(_type(field))
+    # In Python, True is an integer too.
+    return wanted is None or (
+        isinstance(value, wanted) and isinstance(value, bool) == (wanted is bool)
+    )
+
+
+def _type(field: Mapping[str, Any]) -> str:
+    return str(field.get("type", "any"))
