@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.machinery import PathFinder
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -24,19 +22,14 @@ from digest_prefect.deployment import carry_over
 from .conftest import REPOSITORY
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from digest.config import Config
 
 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_every_flow_loads_strictly(flow: str) -> None:
     assert load(REPOSITORY, flow).name == flow
-
-
-@pytest.mark.parametrize("flow", FLOWS)
-def test_no_flow_file_stands_in_for_a_package(flow: str) -> None:
-    """Prefect puts flows/ on the path: a file named like a package is imported in its place."""
-    elsewhere = [path for path in sys.path if Path(path).name != "flows"]
-    assert PathFinder.find_spec(flow.replace("-", "_"), elsewhere) is None
 
 
 def test_every_file_of_flows_is_in_the_catalogue() -> None:
