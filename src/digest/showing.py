@@ -24,12 +24,18 @@ if TYPE_CHECKING:
 #: CommonMark 2.4: a backslash before any ASCII punctuation makes it plain text.
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
+#: GitHub's Markdown makes links of bare addresses, escaped or not (GFM 6.9); a word joiner,
+#: which nobody sees, keeps them words.
+_BARE_LINK = re.compile(r"(?i)(https?(?=:)|www(?=\.)|@)")
+_JOINER = "\N{WORD JOINER}"
+
 _SIGNS = {Severity.ERROR: "Error", Severity.WARNING: "Warning", Severity.NOTE: "Note"}
 
 
 def plain(text: str) -> str:
     """Text from outside as Markdown that shows just that text, on one line."""
-    return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+    words = _BARE_LINK.sub(rf"\1{_JOINER}", " ".join(text.split()))
+    return _PUNCTUATION.sub(r"\\\1", words)
 
 
 def picks_markdown(lines: Sequence[PickLine]) -> str:
