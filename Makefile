@@ -13,11 +13,14 @@ export DO_NOT_TRACK = 1
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
-run: $(VENV)/run.stamp ## Set up, then do the main job once on the sample blog
+run: $(VENV)/run.stamp ## Set up, then run the flows once on the sample blog
 	@$(BIN)/python -m digest.sample tour --home . --port $(PORT)
 
 up: $(VENV)/run.stamp ## Set up, then run all of it on the sample blog until Ctrl-C
 	@$(BIN)/python -m digest.sample up --home . --port $(PORT)
+
+deploy: $(VENV)/run.stamp ## Register all flows for the workers of [prefect] work_pool
+	@$(BIN)/python deploy/catalogue.py deploy --home .
 
 blog: $(VENV)/run.stamp ## Serve the sample blog, so that pictures and links in the mails work
 	@$(BIN)/python -m digest.sample serve --anchor-file var/sample-anchor --port $(PORT)
@@ -34,13 +37,14 @@ test-browser: $(VENV)/dev.stamp node_modules/axe-core/axe.min.js ## Mails and pa
 lint: $(VENV)/dev.stamp ## Ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: $(VENV)/dev.stamp ## Start-up times, and the ledger beside a plain loop
+bench: $(VENV)/dev.stamp ## Start-up times, the ledger beside a plain loop, Prefect's share
 	@$(BIN)/python tests/bench/bench.py
+	@$(BIN)/python tests/bench/bench_prefect.py
 
 lock: ## Resolve the lock files anew (needs uv)
 	@printf 'hatchling\neditables\n' | uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
-	  pyproject.toml - --output-file requirements.lock
+	  --extra local pyproject.toml - --output-file requirements.lock
 	@printf 'hatchling\neditables\n' | uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 	  --extra dev pyproject.toml - --output-file requirements-dev.lock

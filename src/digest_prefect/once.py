@@ -12,21 +12,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect.flows import load_flow_from_entrypoint
+from digest_prefect.deploying import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from prefect import Flow
     from prefect.client.schemas.objects import State
-
-
-def load(home: Path, name: str) -> Flow[..., Any]:
-    """The flow of that name, from its own file below `home`."""
-    function = name.replace("-", "_")
-    entrypoint = f"{home / 'flows' / function}.py:{function}"
-    # Without a placeholder: one that does not load says so here, not when it runs.
-    return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
 
 
 def run(home: Path, asked: Sequence[tuple[str, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
