@@ -52,19 +52,20 @@ lock: ## Resolve the lock files anew (needs uv)
 clean: ## Remove what the targets made; var/ with its database stays
 	@rm -rf $(VENV) node_modules build dist .pytest_cache .mypy_cache .ruff_cache
 
-# A virtual environment of the exact versions of the lock file, whose hashes pip checks. The
-# project itself is installed without its dependencies, built by the locked hatchling.
+# A virtual environment of the exact versions of the lock file, whose hashes pip checks. The lock
+# file is complete, so nothing is left to resolve: older pips cannot, where one package is asked
+# for with an extra and without. The project itself is built by the locked hatchling.
 $(VENV)/run.stamp: requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --require-hashes -r requirements.lock && $(PIP) check >/dev/null
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --require-hashes -r requirements-dev.lock && $(PIP) check >/dev/null
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/run.stamp
 
