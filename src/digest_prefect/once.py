@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect.client.orchestration import get_client
+
 from digest_prefect.deploying import load
 
 if TYPE_CHECKING:
@@ -31,10 +33,14 @@ def run(home: Path, asked: Sequence[tuple[str, dict[str, Any]]]) -> Iterator[dic
 
 
 def _told(name: str, state: State[Any]) -> dict[str, Any]:
-    details = state.state_details
+    run_id = state.state_details.flow_run_id
+    assert run_id is not None
+    with get_client(sync_client=True) as client:
+        run_name = client.read_flow_run(run_id).name
     return {
         "flow": name,
-        "id": str(details.flow_run_id),
+        "name": run_name,
+        "id": str(run_id),
         "state": state.name,
         "message": state.message or "",
         "completed": state.is_completed(),

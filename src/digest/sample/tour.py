@@ -142,8 +142,7 @@ def _tell(tour: Tour, runs: Collection[dict[str, Any]]) -> None:
     listed = {slug: len(tour.digest("posts", "--series", slug)) for slug in SERIES}
     _line("Series", ", ".join(f"{slug} {count} parts" for slug, count in listed.items()))
     for number, run in enumerate(runs):
-        _line("" if number else "Runs", f"{run['flow']:<15} {run['id'][:8]}  {run['state']}")
-        _line("", f"{'':<15} {run['message']}")
+        _line("" if number else "Runs", f"{run['name']:<24} {run['state']}: {run['message']}")
     issue = tour.digest("issues", "weekly")[0]
     counts = tour.digest("account", str(issue["issue"]))
     terms = [f"{n} {state}" for state, n in counts.items() if n and state != "recipients"]
@@ -172,7 +171,8 @@ Open in a browser:
 Their pictures and links work while the sample blog is served: {blog}
 
 Then try:
-{first}  . .venv/bin/activate                        puts digest on your path
+{first}  make up                                     all of it, with Prefect's UI to work in
+  . .venv/bin/activate                        puts digest on your path
   digest issues                               every issue and where it stands
   digest account 1                            who got what, as a balanced account
   digest posts --series pbr                   a series with its introduction written last
