@@ -67,10 +67,12 @@ class Answer:
 
 def put(app: App, issue: Issue, prefect_run_id: str) -> Ask:
     """The open ask about an issue: this run's own from now on, or another run's."""
-    with app.store.write() as c:
-        asks.put_ask(c, issue.id, prefect_run_id, issue.hash, app.clock())
-        found = asks.open_ask(c, issue.id)
-    assert found is not None
+    found = None
+    while found is None:
+        # Not found where another run ended its ask between the two statements.
+        with app.store.write() as c:
+            asks.put_ask(c, issue.id, prefect_run_id, issue.hash, app.clock())
+            found = asks.open_ask(c, issue.id)
     return found
 
 
@@ -99,32 +101,37 @@ def take(app: App, ask: Ask, answer: Answer) -> str:
         note = _do(app, ask, replace(answer, approver=approver), act)
     except (StateError, UsageError) as refused:
         note = f"The answer of {approver} was not carried out: {refused}."
+        end(app, ask, f"not carried out for {approver}: {answer.decision}")
+        return note
     end(app, ask, f"answered by {approver}: {answer.decision}")
-    if answer.decision == TEST and not note:
+    if answer.decision == TEST:
         # After the ask has ended: a crash leaves a copy unsent, not sent twice.
-        return _test_copy(app, ask.issue_id, answer.test_to)
+        return f"{note} {_test_copy(app, ask.issue_id, answer.test_to)}".strip()
     return note
 
 
 def _do(app: App, ask: Ask, answer: Answer, act: Act) -> str:
+    """Carry out an answer; what was changed in the form is never lost without a word."""
     if not act.actor:
         raise UsageError("say who decides")
+    if answer.decision == TEST and not answer.test_to.strip():
+        raise UsageError("a test copy needs an address to go to")
     with app.store.read() as c:
         issue = issue_store.get_issue(c, ask.issue_id)
     subject = " ".join(answer.subject.split())
     typed = subject if subject != issue.subject else None
-    introduction = _introduction(issue, answer)
-    if answer.decision == HOLD:
-        desk.hold(app.store, issue.id, act)
-    elif answer.decision == REJECT:
+    if answer.decision == REJECT:
         desk.reject(app.store, issue.id, act)
-    elif answer.decision == SEND and introduction is None and not answer.drop:
+        return ""
+    introduction = _introduction(issue, answer)
+    redone = introduction is not None or bool(answer.drop)
+    if answer.decision == SEND and not redone:
         if not subject:
             raise UsageError("the subject is empty")
         desk.approve(app.store, app.templates, issue.id, act, subject=typed, seen=ask.hash)
-    elif answer.decision in {SEND, CHANGE}:
-        if typed is None and introduction is None and not answer.drop:
-            return "Nothing was changed."
+        return ""
+    changed = redone or bool(typed)
+    if changed:
         desk.change(
             app.store,
             app.templates,
@@ -135,10 +142,12 @@ def _do(app: App, ask: Ask, answer: Answer, act: Act) -> str:
             drop=answer.drop,
             seen=ask.hash,
         )
+    if answer.decision == HOLD:
+        desk.hold(app.store, issue.id, act)
+        return ""
+    if changed:
         return f"Changed by {act.actor}. Nothing was sent: please look at it again."
-    elif answer.decision == TEST and not answer.test_to.strip():
-        raise UsageError("a test copy needs an address to go to")
-    return ""
+    return "Nothing was changed." if answer.decision == CHANGE else ""
 
 
 def _introduction(issue: Issue, answer: Answer) -> str | None:

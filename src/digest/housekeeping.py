@@ -64,7 +64,15 @@ def decide_overdue(app: App, now: datetime, *, dry_run: bool = False) -> tuple[R
             for line in underway.list_underway(c, now, (IssueState.DRAFT,))
             if _deadline(app, line) <= now
         ]
-    return tuple(_decide(app, issue, now, dry_run=dry_run) for issue in drafts)
+    ruled, broken = [], []
+    for issue in drafts:
+        try:
+            ruled.append(_decide(app, issue, now, dry_run=dry_run))
+        except Exception as error:  # noqa: BLE001  told below, when the others are decided
+            broken.append(error)
+    if broken:
+        raise ExceptionGroup(f"{len(broken)} drafts could not be decided", broken)
+    return tuple(ruled)
 
 
 def _deadline(app: App, issue: Underway | issue_store.Issue) -> datetime:
@@ -100,7 +108,15 @@ def _rule(app: App, issue: issue_store.Issue, policy: Policy, act: Act) -> bool:
 # --- issues that nobody works on ---------------------------------------------------------------
 
 
-def unfinished(app: App, now: datetime) -> tuple[int, ...]:
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An issue that nobody works on, and the last sign of life of it."""
+
+    issue_id: int
+    moved_at: datetime
+
+
+def unfinished(app: App, now: datetime) -> tuple[Unfinished, ...]:
     """Issues that were decided to go out, could go on right now, and that nobody works on.
 
     A run of `send-issue` for each goes on with them; one too many does no harm. Those whose
@@ -113,7 +129,7 @@ def unfinished(app: App, now: datetime) -> tuple[int, ...]:
         held = {issue.id: underway.workers_on(c, issue.id) for issue in issues if issue.open}
     is_dead = death_certificate(app.var / "run", "", now)
     return tuple(
-        issue.id
+        Unfinished(issue.id, issue.moved_at)
         for issue in issues
         if _may_go_on(app, issue, now)
         and not any(

@@ -53,16 +53,16 @@ def set_aside(app: App, flow: str, request: Request, by: timedelta) -> Aside | N
     policy = newsletter_of(app.config, request.newsletter).late
     if policy == "send" and not passed:
         return None
-    act = Act("digest", now, f"run {flow}")
-    issue = desk.draft_issue(app.store, app.config, app.templates, request, act)
-    if issue.state is not IssueState.DRAFT:
-        return Aside(issue, f"the run came {late} late, and issue {issue.id} is {issue.state}")
-    if policy == "hold" and not passed:
-        why = f"its run came {late} late"
-        return Aside(desk.hold(app.store, issue.id, Act("digest", now, why)), f"held: {why}")
     next_one = ", and the next one is due" if passed else ""
-    why = f"its run came {late} late{next_one}: its posts wait for the next"
-    return Aside(desk.roll(app.store, issue.id, Act("digest", now, why)), why)
+    hold = policy == "hold" and not passed
+    why = f"its run came {late} late{'' if hold else next_one + ': its posts wait for the next'}"
+    step = (IssueState.HELD if hold else IssueState.SKIPPED, Act("digest", now, why))
+    act = Act("digest", now, f"run {flow}")
+    # In one transaction: a crash leaves no draft behind that would go out by another policy.
+    issue = desk.draft_issue(app.store, app.config, app.templates, request, act, aside=step)
+    if issue.set_aside or issue.state is IssueState.HELD:
+        return Aside(issue, f"held: {why}" if hold else why)
+    return Aside(issue, f"the run came {late} late, and issue {issue.id} is {issue.state}")
 
 
 def _known(app: App, request: Request) -> Issue | None:

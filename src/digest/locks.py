@@ -26,12 +26,13 @@ def take(path: Path) -> int | None:
     except BaseException:
         os.close(handle)
         raise
+    # Who held it before holds it no more.
+    os.ftruncate(handle, 0)
     return handle
 
 
 def sign(handle: int, pid: int) -> None:
     """Write into a locked file who holds it."""
-    os.ftruncate(handle, 0)
     os.pwrite(handle, f"{pid}\n".encode(), 0)
 
 

@@ -149,6 +149,7 @@ def deliver_batch(
 ) -> Sent:
     """Deliver what is due of an issue that is being sent, `most` at a time; close it at its end."""
     watch = watch or Watch()
+    _take_back(app, issue_id)
     issue = _get(app, issue_id)
     newsletter = newsletter_of(app.config, issue.newsletter)
     folder = app.var / "run"

@@ -16,11 +16,15 @@ from urllib.parse import quote
 import requests
 from requests.auth import HTTPBasicAuth
 
-from digest.model import IssueState
+from digest.model import Act, IssueState
 from digest.store import asks as ask_store
 from digest.store import issues as issue_store
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.engine import Connection as Transaction
+
     from digest.bootstrap import App
     from digest.store.asks import Ask
     from digest.up.connection import Connection
@@ -100,6 +104,8 @@ def wake(
     if not pending:
         return WakeReport()
     with requests.Session() as session:
+        # No proxy is told the password, and no .netrc is asked for another.
+        session.trust_env = False
         api = _Api(session, connection, timeout)
         told = [_tell(app, api, each, dry_run=dry_run) for each in pending]
     return WakeReport(tuple(told), api.trouble)
@@ -132,9 +138,19 @@ def _tell(app: App, api: _Api, each: _Pending, *, dry_run: bool) -> Told:
         told = Told(ask.issue_id, fate, refused or each.answer)
     if told.fate in {Fate.WOKEN, Fate.ENDED} and not dry_run:
         with app.store.write() as c:
+            if found in {"CANCELLED", "CANCELLING"}:
+                _hold(c, ask, app.clock())
             ask_store.end_ask(c, ask.id, told.reason, app.clock())
         log.info("issue %s: the run that asked about it: %s", ask.issue_id, told.fate)
     return told
+
+
+def _hold(c: Transaction, ask: Ask, now: datetime) -> None:
+    """Whoever cancels the run that asks wants the draft stopped, not sent by a deadline."""
+    issue = issue_store.get_issue(c, ask.issue_id, lock=True)
+    if issue.state is IssueState.DRAFT:
+        act = Act("prefect", now, "the run that asked about it was cancelled")
+        issue_store.move_issue(c, issue, IssueState.HELD, act)
 
 
 def _fate(found: str, name: str, *, answered: bool) -> tuple[Fate, str]:

@@ -9,13 +9,19 @@ where the run crashed before it was stored.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
 from prefect import suspend_flow_run
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
-from prefect.input import RunInput, delete_flow_run_input, read_flow_run_input
+from prefect.input import (
+    RunInput,
+    delete_flow_run_input,
+    filter_flow_run_input,
+    read_flow_run_input,
+)
 from prefect.input.run_input import keyset_from_paused_state
 from prefect.states import Suspended
 from pydantic import Field, ValidationError, create_model
@@ -38,6 +44,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("digest.flows")
 
+#: What the keys of all questions begin with.
+_KEY = "approve-"
+
 
 def ask_until_decided(run: Run, issue: Issue) -> Issue | Ask:
     """Ask about a draft until it is one no more; or the open ask of another run about it.
@@ -53,6 +62,7 @@ def ask_until_decided(run: Run, issue: Issue) -> Issue | Ask:
             asking.end(run.app, ask, "its run is gone")
         elif ask.hash != issue.hash:
             asking.end(run.app, ask, "the draft was changed meanwhile")
+            forget_answers()
             note = note or "The draft was changed meanwhile; this is how it stands now."
         else:
             note = _ask(run, ask, issue, note)
@@ -74,7 +84,7 @@ def _is_alive(run_id: str) -> bool:
 def _ask(run: Run, ask: Ask, issue: Issue, note: str) -> str:
     """One question; returns what the next one begins with, if there is a next one."""
     question = asking.question(issue)
-    form, key = _form(question), f"approve-{issue.id}-{ask.id}"
+    form, key = _form(question), f"{_KEY}{issue.id}-{ask.id}"
     given = _given(key)
     if given is None:
         run.record.outcome = "partial"
@@ -82,11 +92,13 @@ def _ask(run: Run, ask: Ask, issue: Issue, note: str) -> str:
         log.info("issue %s waits for an editor's decision", issue.id)
         show_draft(run, issue)
         shown = form.with_initial_data(description=_text(run, issue, note))
-        # Does not return the first time; where somebody resumed without an answer, with none.
-        suspend_flow_run(wait_for_input=shown, key=key, timeout=None)
+        with suppress(ValidationError):
+            # Does not return the first time. Where somebody made the run go again without an
+            # answer it does, and finds that an empty form is not filled in.
+            suspend_flow_run(wait_for_input=shown, key=key, timeout=None)
         given = _given(key) or {}
     note = _taken(run, ask, question, form, given)
-    _forget(key)
+    forget_answers()
     return note
 
 
@@ -180,9 +192,13 @@ def _given(key: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _forget(key: str) -> None:
+def forget_answers() -> None:
     """What was answered is in our database; a test copy's address need not stay in Prefect's."""
-    delete_flow_run_input(_response(key))
+    prefix = _response(_KEY).removesuffix("-response")
+    found: Any = filter_flow_run_input(key_prefix=prefix, limit=200)
+    for one in found:
+        if one.key.endswith("-response"):
+            delete_flow_run_input(one.key)
 
 
 def _response(key: str) -> str:

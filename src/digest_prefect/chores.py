@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
+    from digest.housekeeping import Unfinished
     from digest_prefect.running import Run
 
 log = logging.getLogger("digest.flows")
@@ -106,18 +107,31 @@ def _wake(run: Run, *, dry_run: bool) -> Done:
 
 
 def _go_on(run: Run, now: datetime, *, dry_run: bool) -> Done:
-    """Start a run of send-issue for each issue that nobody works on: one an hour at most."""
-    ids = unfinished(run.app, now)
-    for issue_id in [] if dry_run else ids:
-        run_deployment(
-            SEND_ISSUE,
-            parameters={"issue": issue_id, "dry_run": False},
-            timeout=0,
-            as_subflow=False,
-            idempotency_key=f"send-{issue_id}-{now:%Y%m%d%H}",
-            tags=[HOUSEKEEPING],
-        )
-    return Done(tuple(f"issue {number}: goes on" for number in ids))
+    """Start a run of send-issue for each issue that nobody works on.
+
+    One that did not move since its last run is tried again every hour, not at each housekeeping.
+    """
+    lines, left = [], []
+    for found in unfinished(run.app, now):
+        state = None if dry_run else _start(found, now)
+        if state is not None and state.is_final():
+            left.append(f"issue {found.issue_id}: does not get on; tried again within the hour")
+        else:
+            lines.append(f"issue {found.issue_id}: goes on")
+    return Done(tuple(lines), tuple(left))
+
+
+def _start(found: Unfinished, now: datetime) -> State[Any] | None:
+    started: Any = run_deployment(
+        SEND_ISSUE,
+        parameters={"issue": found.issue_id, "dry_run": False},
+        timeout=0,
+        as_subflow=False,
+        idempotency_key=f"send-{found.issue_id}-{found.moved_at:%Y%m%dT%H%M%S}-{now:%Y%m%d%H}",
+        tags=[HOUSEKEEPING],
+    )
+    state: State[Any] | None = started.state
+    return state
 
 
 def _forms(run: Run) -> Done:

@@ -23,7 +23,7 @@ from digest.recording import about
 from digest.showing import account_markdown
 from digest.store import accounts
 from digest.store import issues as issue_store
-from digest_prefect.approval import ask_until_decided
+from digest_prefect.approval import ask_until_decided, forget_answers
 from digest_prefect.artifacts import progress, show, show_draft, show_look
 from digest_prefect.running import ended, failed
 from digest_prefect.tasks import NotNow, work
@@ -98,12 +98,12 @@ def make_and_send(run: Run, request: Request, *, dry_run: bool) -> State[Any]:
 def carry_on(run: Run, issue_id: int, *, insist: bool = False) -> State[Any]:
     """Ask about a draft; deliver what was approved; say what came of it.
 
-    An issue that was held or paused, or whose deliveries failed or wait, goes on at once where
-    somebody asked for that: by Retry after a failure, or, with `insist`, by its number.
+    What failed, waits, or was stopped by a check or the mailer goes on at once after Retry. With
+    `insist`, somebody asks for the issue by its number: what a person held or paused goes on too.
     """
     about(run.app, run.record, issue_id)
     if insist or run.retried:
-        _take_up(run, issue_id)
+        _take_up(run, issue_id, insist=insist)
     issue = _get(run, issue_id)
     if issue.state is not IssueState.DRAFT:
         show_draft(run, issue)
@@ -114,6 +114,7 @@ def carry_on(run: Run, issue_id: int, *, insist: bool = False) -> State[Any]:
         if not isinstance(decided, issue_store.Issue):
             return _asked_elsewhere(run, decided)
         issue = decided
+    forget_answers()
     if issue.state is IssueState.HELD or issue.state in _OVER:
         return _over(run, issue)
     with sending.alone(run.app, issue_id) as mine:
@@ -122,12 +123,19 @@ def carry_on(run: Run, issue_id: int, *, insist: bool = False) -> State[Any]:
         return _send(run, issue_id)
 
 
-def _take_up(run: Run, issue_id: int) -> None:
+def _take_up(run: Run, issue_id: int, *, insist: bool) -> None:
     app = run.app
     act = Act(run.actor, app.clock(), "retried" if run.retried else f"run {run.flow}")
-    if _get(run, issue_id).state in _STOPPED:
+    stopped = _get(run, issue_id).state in _STOPPED
+    if stopped and (insist or not _by_a_person(run, issue_id)):
         desk.resume(app.store, app.config, app.templates, issue_id, act)
     sending.hasten(app, issue_id, act)
+
+
+def _by_a_person(run: Run, issue_id: int) -> bool:
+    """Whether the last step of an issue was a decision of somebody's, not a check's or policy's."""
+    with run.app.store.read() as c:
+        return issue_store.transitions_of(c, issue_id)[-1].actor != "digest"
 
 
 def rehearse_issue(run: Run, issue_id: int) -> State[Any]:
@@ -237,6 +245,11 @@ def _finish(run: Run, sent: Sent, faults: list[str]) -> State[Any]:
     key = f"account-{issue.id}"
     show(key, account_markdown(sent, left_out), f"Issue {issue.id}: who got it")
     run.record.counts = {"submitted": sent.account.submitted}
+    if issue.state is IssueState.PAUSED and _by_a_person(run, issue.id):
+        return ended(run, "Paused", f"issue {issue.id} is {sent.note}", outcome="partial")
+    if sent.account.claimed or sent.account.submitting:
+        message = f"another worker is sending issue {issue.id}; see digest account {issue.id}"
+        return ended(run, "Waiting", message, outcome="partial")
     if issue.state is IssueState.SENDING and sent.next_due is not None:
         at = sent.next_due.astimezone(run.app.config.site.zone)
         message = f"{sent.account.open} deliveries wait until {at:%H:%M}; housekeeping goes on"

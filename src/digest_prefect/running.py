@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
 from prefect.logging.handlers import APILogHandler
@@ -22,6 +23,7 @@ from digest.store.runs import earlier_tries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from uuid import UUID
 
     from prefect.client.schemas.objects import State
 
@@ -52,7 +54,7 @@ class Run:
     deployed: bool
     #: It was begun before: it was suspended, failed or was killed since.
     again: bool
-    #: It failed or was killed before, so somebody pressed Retry.
+    #: Somebody pressed Retry, after it failed or was killed.
     retried: bool
     #: The issue that an earlier try of this run was about.
     issue_id: int | None
@@ -63,13 +65,14 @@ class Run:
         return "schedule" if self.by_schedule else "prefect"
 
     def lateness(self) -> timedelta | None:
-        """How late the run came, where that is later than its flow allows.
+        """How late a scheduled run came, where that is later than its flow allows.
 
-        Only its first try can be late: one that was begun in time goes on whenever it may.
+        Only its first try can be late: one that was begun in time goes on whenever it may. What
+        a person asked for is done however late the machine gets to it.
         """
         late = self.app.clock() - self.scheduled_at
         limit = lateness_limit(self.app.config, self.flow)
-        return late if not self.again and late > limit else None
+        return late if self.by_schedule and not self.again and late > limit else None
 
 
 @contextmanager
@@ -103,9 +106,17 @@ def running() -> Iterator[Run]:
                 by_itself=HOUSEKEEPING in flow_run.tags,
                 deployed=flow_run.deployment_id is not None,
                 again=bool(tries),
-                retried=bool(tries) and tries[-1].outcome in {"failed", "running"},
+                retried=bool(tries) and _retried(flow_run.id),
                 issue_id=abouts[-1] if abouts else None,
             )
+
+
+def _retried(run_id: UUID) -> bool:
+    """Whether Retry, and not an answer or a decision elsewhere, made the run go again."""
+    with get_client(sync_client=True) as client:
+        states = client.read_flow_run_states(run_id)
+    planned = [state for state in states if state.is_scheduled()]
+    return bool(planned) and max(planned, key=lambda s: s.timestamp).name == "AwaitingRetry"
 
 
 def _utc(moment: Any) -> datetime | None:

@@ -13,6 +13,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.tasks import exponential_backoff
 from sqlalchemy.exc import OperationalError
 
+from digest.logs import mask
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -26,12 +28,29 @@ class NotNow(Exception):  # noqa: N818  what the caller does about it: try again
     """It did not work, and certainly nothing went out: worth another try soon."""
 
 
+class SurpriseError(Exception):
+    """What went wrong, with the addresses in it made unreadable."""
+
+
 def work(name: str, step: Callable[[], T], *, retries: int = 0) -> T:
     """Run a step as a task of the current flow run.
 
-    With `retries` it is tried again, later and later, where it certainly let nothing out: it
-    raised NotNow, or the database was out of reach. Any other failure ends it at once.
+    With `retries` it is tried again, later and later, where trying again lets nothing out twice:
+    it raised NotNow, or the database was out of reach, whose rows say what was begun. Any other
+    failure ends it at once; what it says is shown without addresses.
     """
+
+    def unaddressed() -> T:
+        try:
+            return step()
+        except (NotNow, OperationalError):
+            raise
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+            if mask(said) == said:
+                raise
+            raise SurpriseError(mask(said)) from None
+
     made = task(
         name=name,
         cache_policy=NO_CACHE,
@@ -41,7 +60,7 @@ def work(name: str, step: Callable[[], T], *, retries: int = 0) -> T:
         retry_jitter_factor=0.5,
         retry_condition_fn=_is_worth_it,
     )
-    return made(step)()
+    return made(unaddressed)()
 
 
 def _is_worth_it(_task: Task[..., object], _run: TaskRun, state: State[object]) -> bool:

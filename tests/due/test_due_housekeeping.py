@@ -119,7 +119,7 @@ class Meddled:
 
 
 def found(world):
-    return unfinished(world.app, world.now)
+    return tuple(found.issue_id for found in unfinished(world.app, world.now))
 
 
 @pytest.fixture(params=WAY, ids=str)

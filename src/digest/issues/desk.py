@@ -43,12 +43,21 @@ if TYPE_CHECKING:
     from digest.store.issues import Issue
 
 
-def draft_issue(store: Store, config: Config, templates: Path, request: Request, act: Act) -> Issue:
+def draft_issue(
+    store: Store,
+    config: Config,
+    templates: Path,
+    request: Request,
+    act: Act,
+    *,
+    aside: tuple[IssueState, Act] | None = None,
+) -> Issue:
     """The issue of the request's period: the one there is, or a new draft.
 
     With too few posts it is stored as skipped, with the reason; a later call in the same
     period looks again. Two calls at once make one issue. For a schedule, what was rejected,
     cancelled or set aside in this period stays so: only an editor begins it anew.
+    `aside` is a step that a new draft takes at once, in the same transaction.
     """
     with store.write() as c:
         ensure_memberships(c, config)
@@ -60,9 +69,15 @@ def draft_issue(store: Store, config: Config, templates: Path, request: Request,
             return known
         draft = compose(c, config, templates, request)
         decide_by = _decide_by(config, request.newsletter, act)
+        if known is not None and draft.nothing:
+            return known
         if known is None:
-            return _insert(c, draft, decide_by, act)
-        return known if draft.nothing else _redraft(c, known, draft, decide_by, act)
+            issue = _insert(c, draft, decide_by, act)
+        else:
+            issue = _redraft(c, known, draft, decide_by, act)
+        if aside is not None and issue.state is IssueState.DRAFT:
+            issue_store.move_issue(c, issue, *aside)
+        return issue_store.get_issue(c, issue.id)
 
 
 def _known(c: Connection, config: Config, request: Request) -> Issue | None:
@@ -260,11 +275,6 @@ def hold(store: Store, issue_id: int, act: Act) -> Issue:
 def reject(store: Store, issue_id: int, act: Act) -> Issue:
     """End an issue before anything went out; its period is free again."""
     return _move(store, issue_id, IssueState.REJECTED, act)
-
-
-def roll(store: Store, issue_id: int, act: Act) -> Issue:
-    """Set a draft aside for good: its posts wait for the next issue."""
-    return _move(store, issue_id, IssueState.SKIPPED, act)
 
 
 def pause(store: Store, issue_id: int, act: Act) -> Issue:

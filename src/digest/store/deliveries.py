@@ -130,6 +130,8 @@ def begin(c: Connection, claimed: Claimed, worker: str, submission: Submission) 
             mailer=submission.mailer,
             attempts=deliveries.c.attempts + 1,
             lease_until=submission.until,
+            # What was decided was about an earlier doubt.
+            settled=None,
             state_at=submission.now,
         )
     )

@@ -71,7 +71,7 @@ def open_store(settings: StoreSettings, home: Path, url: str | None = None) -> S
     target = make_url(embedded_url(home) if named == EMBEDDED else named)
     if target.get_backend_name() == "sqlite":
         return Store(_sqlite(target, home, settings.synchronous))
-    return Store(create_engine(target.set(drivername="postgresql+psycopg"), pool_pre_ping=True))
+    return Store(_engine(target.set(drivername="postgresql+psycopg"), pool_pre_ping=True))
 
 
 def embedded_url(home: Path) -> str:
@@ -85,6 +85,11 @@ def embedded_url(home: Path) -> str:
     return place.postgres_url.read_text(encoding="utf-8").strip()
 
 
+def _engine(url: URL, **options: Any) -> Engine:
+    # What a statement was given are addresses, and no fault may tell them.
+    return create_engine(url, hide_parameters=True, **options)
+
+
 def _sqlite(url: URL, home: Path, synchronous: str) -> Engine:
     if url.database and url.database != ":memory:":
         path = home / url.database
@@ -92,7 +97,7 @@ def _sqlite(url: URL, home: Path, synchronous: str) -> Engine:
         # It holds addresses: nobody but its owner reads it. SQLite gives its WAL the same mode.
         path.touch(mode=0o600, exist_ok=True)
         url = url.set(database=str(path))
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    engine = _engine(url, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:

