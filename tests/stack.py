@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from aiosmtpd.controller import Controller
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 
 from digest.sample.server import SampleServer
 
@@ -214,6 +216,13 @@ class Stack:
         while batch := self.api("/logs/filter", {"limit": 200, "offset": len(logs)}):
             logs += batch
         return logs
+
+    def in_prefects_database(self, statement: str, **values: Any) -> None:
+        url = make_url((self.home / "var" / "run" / "postgres.url").read_text().strip())
+        engine = create_engine(url.set(database="prefect"))
+        with engine.begin() as connection:
+            connection.execute(text(statement), values)
+        engine.dispose()
 
     def logs(self, run: str) -> list[str]:
         wanted = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC", "limit": 200}

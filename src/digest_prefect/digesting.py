@@ -90,7 +90,8 @@ def make_and_send(run: Run, request: Request, *, dry_run: bool) -> State[Any]:
         aside = set_aside(run.app, run.flow, request, late)
         if aside is not None:
             about(run.app, run.record, aside.issue.id)
-            return ended(run, _NAMES.get(aside.issue.state, "Nothing to do"), aside.why)
+            name = _NAMES.get(aside.issue.state, "Nothing to do")
+            return ended(run, name, aside.why, outcome="nothing")
     issue_id = run.issue_id or work("draft", lambda: _draft(run, request), retries=3)
     return carry_on(run, issue_id)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
+
+from stack import until
 
 pytestmark = pytest.mark.xdist_group("prefect")
 
@@ -88,3 +91,67 @@ def test_two_runs_of_one_period_are_one_issue(stack):
     asleep = next(r for r in (first, second) if stack.state(r)["state"]["name"] == "Suspended")
     stack.answer(asleep, decision="reject", approver="Maya", reason="only a test")
     assert stack.wait(asleep, "COMPLETED")["state"]["name"] == "Rejected"
+
+
+def test_a_run_that_goes_again_without_an_answer_asks_again(stack):
+    run = stack.run("theme-digest", theme="politics", dry_run=False)
+    assert stack.wait(run)["state"]["name"] == "Suspended"
+    first = stack.state(run)["state"]["id"]
+    state = {"type": "SCHEDULED", "name": "Resuming"}
+    assert stack.api(f"/flow_runs/{run}/set_state", {"state": state})["status"] == "ACCEPT"
+    until(lambda: asked_anew(stack, run, first), 60)
+    assert "resumed without an answer" in stack.question(run).replace("\\", "")
+    stack.answer(run, decision="reject", approver="Maya")
+    assert stack.wait(run, "COMPLETED", "FAILED")["state"]["name"] == "Rejected"
+
+
+def asked_anew(stack, run, before) -> bool:
+    now = stack.state(run)["state"]
+    assert now["type"] not in {"FAILED", "CRASHED"}, now["message"]
+    return now["name"] == "Suspended" and now["id"] != before
+
+
+def test_whoever_cancels_the_run_that_asks_stops_its_draft(stack):
+    run = stack.run("theme-digest", theme="workforce", dry_run=False)
+    assert stack.wait(run)["state"]["name"] == "Suspended"
+    issue = stack.digest("issues", "weekly")[0]["issue"]
+    cancelled = {"state": {"type": "CANCELLED"}, "force": True}
+    stack.api(f"/flow_runs/{run}/set_state", cancelled)
+    kept = stack.wait(stack.run("housekeeping", dry_run=False), "COMPLETED", "FAILED")
+    assert kept["state"]["name"] in {"Done", "Done in part"}, kept["state"]["message"]
+    assert issue_state(stack, issue) == "held"
+    # By its number it is made anew and asked about.
+    again = stack.run("send-issue", issue=issue, dry_run=False)
+    assert stack.wait(again)["state"]["name"] == "Suspended"
+    stack.answer(again, decision="reject", approver="Maya")
+    stack.wait(again, "COMPLETED")
+
+
+def issue_state(stack, issue) -> str:
+    return next(one["state"] for one in stack.digest("issues") if one["issue"] == issue)
+
+
+def test_a_scheduled_run_three_weeks_late_leaves_its_posts_to_the_next(stack):
+    now = datetime.now(UTC)
+    body = {
+        "parameters": {"newsletter": "weekly", "dry_run": False},
+        "state": {
+            "type": "SCHEDULED",
+            "state_details": {"scheduled_time": (now + timedelta(hours=1)).isoformat()},
+        },
+    }
+    number = stack.deployment("weekly-digest")["id"]
+    run = stack.api(f"/deployments/{number}/create_flow_run", body)["id"]
+    # What the scheduler writes, and only it can.
+    stack.in_prefects_database(
+        "UPDATE flow_run SET auto_scheduled = TRUE, expected_start_time = :due WHERE id = :run",
+        due=now - timedelta(weeks=3),
+        run=run,
+    )
+    soon = {"state": {"type": "SCHEDULED"}, "force": True}
+    stack.api(f"/flow_runs/{run}/set_state", soon)
+    done = stack.wait(run, "COMPLETED", "FAILED")
+    assert done["state"]["name"] == "Skipped", done["state"]["message"]
+    [kept] = [one for one in stack.digest("runs", "--most", "90") if one["prefect_run_id"] == run]
+    assert (kept["actor"], kept["outcome"]) == ("schedule", "nothing")
+    assert "late" in kept["reason"]
