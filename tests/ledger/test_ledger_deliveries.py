@@ -166,6 +166,31 @@ def test_an_uncertain_delivery_is_sent_again_only_by_decision(world, issue):
     assert account(world, issue) == {S.PENDING: 3}
 
 
+def test_a_second_doubt_is_somebodys_to_decide_again(world, issue):
+    one, *_ = claim(world, issue)
+    begin(world, one)
+    finish(world, one, S.UNCERTAIN)
+    with world.store.write() as c:
+        ledger.settle(c, one.id, S.PENDING, how="resend, by Maya", now=world.now)
+    [again] = [d for d in claim(world, issue) if d.id == one.id]
+    begin(world, again)
+    finish(world, again, S.UNCERTAIN)
+    with world.store.read() as c:
+        assert [number for number, _ in ledger.uncertain_ids(c, issue.id)] == [one.id]
+
+
+def test_whoever_wants_it_tried_now_waits_for_nothing(world, issue):
+    one, *_ = claim(world, issue)
+    begin(world, one)
+    finish(world, one, S.PENDING, not_before=world.now + timedelta(hours=1))
+    with world.store.write() as c:
+        ledger.release(c, "w1", world.now)
+    assert one.id not in {d.id for d in claim(world, issue, "w2")}
+    with world.store.write() as c:
+        ledger.end_waiting(c, issue.id)
+    assert [d.id for d in claim(world, issue, "w3")] == [one.id]
+
+
 def test_a_retry_takes_up_what_failed_and_nothing_else(world, issue):
     one, two, _ = claim(world, issue)
     for claimed, state in ((one, S.FAILED), (two, S.SUBMITTED)):

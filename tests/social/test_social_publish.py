@@ -194,6 +194,17 @@ def test_left_in_doubt_the_rest_of_the_thread_is_cancelled(
     assert report.uncertain == 0
 
 
+def test_a_second_doubt_is_somebodys_to_decide_again(any_store, press, network, thread, moment):
+    thread("a", minutes=-10)
+    network.answers = [Uncertain("no answer"), Uncertain("no answer")]
+    publish_due(press)
+    assert settle(press, Act("Maya", moment[0], "settle"), resend=True) == 1
+    report = publish_due(press)
+    assert states(any_store) == ["uncertain", "pending", "pending"]
+    assert report.uncertain == 1
+    assert row(any_store, "a1").settled is None
+
+
 def test_published_again_by_an_editor_the_thread_goes_on_as_paced(
     any_store, press, network, thread, moment
 ):
