@@ -181,7 +181,7 @@ def _page(web: Web, found: _Found, mail: str, text: str) -> Response:
         preheader=_preheader(html),
         covers=words.period_label(content.period, content.scheduled_at, content.time_zone),
         due=content.scheduled_at.astimezone(ZoneInfo(content.time_zone)),
-        shares=_shares(found),
+        shares=_shares(web, found),
         frozen=_frozen(found),
         checks=sorted(made.preflight, key=lambda check: list(Severity).index(check.severity)),
         size=len(html),
@@ -197,14 +197,19 @@ def _page(web: Web, found: _Found, mail: str, text: str) -> Response:
     )
 
 
-def _shares(found: _Found) -> list[Share] | None:
+def _shares(web: Web, found: _Found) -> list[Share] | None:
     """Who would get what; None where that is settled, or where there is nothing to get."""
     app, shown, issue = found.app, found.shown, found.issue
     if shown.nothing:
         return None
-    if found.wanted:
-        return forecast_unstored(app.store, found.wanted, shown.content, shown.both)
-    return forecast(app.store, issue) if issue and issue.state in BEFORE_FREEZE else None
+    if wanted := found.wanted:
+        content, both = shown.content, shown.both
+        return web.shares.get(
+            (wanted, both), lambda: forecast_unstored(app.store, wanted, content, both)
+        )
+    if issue is None or issue.state not in BEFORE_FREEZE:
+        return None
+    return web.shares.get((issue.id, issue.hash), lambda: forecast(app.store, issue))
 
 
 def _frozen(found: _Found) -> _Frozen | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateSyntaxError
@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 
 from digest.errors import ConfigError, Problem
 from digest.issues.words import day
+from digest.web.remembered import Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from digest.bootstrap import App
+    from digest.issues.freeze import Share
 
 _FOLDER = "templates/web"
 _STYLE = "style.css"
@@ -35,6 +37,8 @@ class Web:
     prefix: str
     style: bytes
     templates: Environment
+    #: Who would get an issue: drawing the recipients takes the lock of freezing.
+    shares: Remembered[list[Share]] = field(default_factory=Remembered)
 
     def page(self, name: str, status: int = 200, **values: object) -> HTMLResponse:
         """The page `name`, such as "message.html", filled in."""
