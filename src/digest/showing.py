@@ -57,13 +57,14 @@ def checks_markdown(checks: Iterable[Check]) -> str:
     return "".join(f"- **{_SIGNS[c.severity]}**: {plain(c.message)}\n" for c in found)
 
 
-def shares_markdown(shares: Sequence[Share]) -> str:
-    """How many readers would get which variant."""
+def shares_markdown(shares: Sequence[Share], posts: int) -> str:
+    """How many readers would get which variant of an issue of so many posts."""
     readers = sum(share.readers for share in shares)
     if not readers:
         return "As things stand nobody would get it.\n"
     if len(shares) == 1:
-        return f"**{readers}** recipients, one variant.\n"
+        less = f" of {shares[0].posts} of the {posts} posts; they had the others"
+        return f"**{readers}** recipients, one variant{less if shares[0].posts < posts else ''}.\n"
     rows = [f"| {s.readers} | {s.posts} | {plain(s.subject)} |" for s in shares]
     table = "\n".join(["| Recipients | Posts | Subject |", "|--:|--:|---|", *rows])
     return f"**{readers}** recipients in **{len(shares)}** variants.\n\n{table}\n"
@@ -80,9 +81,9 @@ def question_markdown(
     findings = checks_markdown(issue.preflight) or "Nothing to remark.\n"
     said = "".join(f"{plain(word)}\n\n" for word in words if word)
     return (
-        f"{said}### {plain(issue.subject)}\n\n"
+        f"{said}Scroll down to decide.\n\n### {plain(issue.subject)}\n\n"
         f"**[Look at exactly what goes out]({link})**, on a desktop and on a phone.\n\n"
-        f"{shares_markdown(shares)}\n"
+        f"{shares_markdown(shares, sum(line.pick.is_in for line in lines))}\n"
         f"#### Posts\n\n{picks_markdown(lines)}\n"
         f"#### Preflight\n\n{findings}"
     )

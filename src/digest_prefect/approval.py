@@ -110,10 +110,10 @@ def _taken(
     except ValidationError:
         asking.end(run.app, ask, "resumed without an answer")
         return "The run was resumed without an answer."
-    log.info("issue %s: %s decided: %s", ask.issue_id, filled.approver, filled.decision)
+    log.info("issue %s: %s decided: %s", ask.issue_id, filled.who_decides, filled.decision)
     answer = Answer(
         decision=filled.decision,
-        approver=filled.approver,
+        approver=filled.who_decides,
         subject=filled.subject,
         introduction=filled.introduction,
         drop=tuple(question.posts[label] for label in filled.drop),
@@ -137,8 +137,8 @@ def _form(question: Question) -> type[RunInput]:
     labels = tuple(question.posts)
     fields: dict[str, Any] = {
         "decision": _field(Literal[question.decisions], 0, "Decision", ""),
-        "approver": _field(
-            Annotated[str, Field(min_length=2, max_length=80)],
+        "who_decides": _field(
+            Annotated[str, Field(min_length=2, max_length=80, pattern=r"\S")],
             1,
             "Who decides",
             "Your name; it is kept with the decision.",

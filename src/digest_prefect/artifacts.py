@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from prefect.artifacts import (
@@ -14,6 +15,7 @@ from digest.issues.preview import preview, preview_of_issue
 from digest.links import look_url, preview_url
 from digest.previews import preview_files
 from digest.showing import draft_markdown
+from digest.store.issues import transitions_of
 from digest.store.memberships import ensure_memberships
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from digest.store.issues import Issue
     from digest_prefect.running import Run
 
+log = logging.getLogger("digest.flows")
+
 
 def show(key: str, markdown: str, description: str) -> None:
     """An artifact in Markdown; `key` of small letters, digits and hyphens has a history."""
@@ -31,12 +35,15 @@ def show(key: str, markdown: str, description: str) -> None:
 
 
 def show_draft(run: Run, issue: Issue) -> None:
-    """A stored issue as it would go out, with the address of its exact preview."""
+    """A stored issue as it stands, with the address of its exact preview."""
     app = run.app
     with app.store.read() as c:
         shown = preview_of_issue(c, issue)
+        step = transitions_of(c, issue.id)[-1]
     link = preview_url(app.config.site.links_url, app.secret, issue.id)
-    _show_preview(run, f"issue-{issue.id}", shown, link)
+    log.info("issue %s: exactly what goes out: %s", issue.id, link)
+    description = f"{issue.name}: {issue.state} by {step.actor}"
+    _show_preview(run, f"issue-{issue.id}", shown, link, description)
 
 
 def show_look(run: Run, request: Request) -> Preview:
@@ -48,14 +55,15 @@ def show_look(run: Run, request: Request) -> Preview:
         shown = preview(c, app.config, app.templates, request)
     link = look_url(app.config.site.links_url, app.secret, request)
     scope = str(request.scope).replace(":", "-")
-    _show_preview(run, f"look-{request.newsletter}-{scope}", shown, link)
+    key = f"look-{request.newsletter}-{scope}"
+    _show_preview(run, key, shown, link, "What would go out, and why; nothing is stored")
     return shown
 
 
-def _show_preview(run: Run, key: str, shown: Preview, link: str) -> None:
+def _show_preview(run: Run, key: str, shown: Preview, link: str, description: str) -> None:
     made = preview_files(run.app, shown, None, run.scheduled_at)
     text = made.files.get("issue.txt", b"").decode()
-    show(key, draft_markdown(shown, text, link), "What would go out, and why")
+    show(key, draft_markdown(shown, text, link), description)
 
 
 def progress(key: str, description: str) -> Callable[[float], None]:

@@ -51,7 +51,9 @@ def test_errors_come_first():
 
 
 def test_variants_are_counted_and_named():
-    shown = shares_markdown([Share(5, 3, "All of it"), Share(2, 1, "Less")])
+    shown = shares_markdown([Share(5, 3, "All of it"), Share(2, 1, "Less")], 3)
     assert "**7** recipients in **2** variants" in shown
     assert "| 2 | 1 | Less |" in shown
-    assert shares_markdown([]) == "As things stand nobody would get it.\n"
+    assert shares_markdown([Share(5, 3, "All")], 3) == "**5** recipients, one variant.\n"
+    assert "one variant of 2 of the 3 posts" in shares_markdown([Share(5, 2, "All")], 3)
+    assert shares_markdown([], 3) == "As things stand nobody would get it.\n"

@@ -50,7 +50,7 @@ def suspended(stack) -> str:
 def test_a_killed_delivery_goes_on_by_retry(slow_stack):
     stack = slow_stack
     run = suspended(stack)
-    assert stack.answer(run, decision="send", approver="Maya")["status"] == "ACCEPT"
+    assert stack.answer(run, decision="send", who_decides="Maya")["status"] == "ACCEPT"
     until(lambda: len(stack.inbox.mails) >= 2, 60)
     os.kill(process_of(stack, run), signal.SIGKILL)
     assert stack.wait(run, *ENDED)["state"]["type"] == "CRASHED"
@@ -84,7 +84,7 @@ def test_after_a_power_cut_a_suspended_run_can_be_approved(slow_stack):
     stack.kill_everything()
     stack.start()
     assert stack.state(run)["state"]["name"] == "Suspended"
-    accepted = stack.answer(run, decision="send", approver="Maya", subject="After the cut")
+    accepted = stack.answer(run, decision="send", who_decides="Maya", subject="After the cut")
     assert accepted["status"] == "ACCEPT"
     done = stack.wait(run, *ENDED)
     assert done["state"]["name"] == "Sent", done["state"]["message"]
@@ -96,7 +96,7 @@ def test_a_relay_that_was_away_is_tried_again_and_retry_goes_on(slow_stack):
     stack = slow_stack
     run = suspended(stack)
     stack.smtp.stop()
-    assert stack.answer(run, decision="send", approver="Maya")["status"] == "ACCEPT"
+    assert stack.answer(run, decision="send", who_decides="Maya")["status"] == "ACCEPT"
     failed = stack.wait(run, *ENDED, seconds=240)
     assert failed["state"]["type"] == "FAILED"
     assert any("cannot be reached" in line for line in stack.logs(run))

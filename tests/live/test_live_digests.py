@@ -33,11 +33,13 @@ def test_a_series_from_the_form_to_the_mailboxes(stack):
     assert page.status_code == 200
     assert "What Integrated Personal Commissioning set out to do" in page.text
 
-    refused = stack.answer(run, approver="Maya")
+    refused = stack.answer(run, who_decides="Maya")
     assert "'decision' is a required property" in refused["details"]["reason"]
     assert not stack.inbox.mails
 
-    accepted = stack.answer(run, decision="send", approver="Maya", subject="IPC, the whole of it")
+    accepted = stack.answer(
+        run, decision="send", who_decides="Maya", subject="IPC, the whole of it"
+    )
     assert accepted["status"] == "ACCEPT"
     done = stack.wait(run, "COMPLETED", "FAILED")
     assert done["state"]["name"] == "Sent", done["state"]["message"]
@@ -89,7 +91,7 @@ def test_two_runs_of_one_period_are_one_issue(stack):
     weekly = [one for one in stack.digest("issues", "weekly") if one["scope"] == "all"]
     assert [one["state"] for one in weekly] == ["draft"]
     asleep = next(r for r in (first, second) if stack.state(r)["state"]["name"] == "Suspended")
-    stack.answer(asleep, decision="reject", approver="Maya", reason="only a test")
+    stack.answer(asleep, decision="reject", who_decides="Maya", reason="only a test")
     assert stack.wait(asleep, "COMPLETED")["state"]["name"] == "Rejected"
 
 
@@ -101,7 +103,7 @@ def test_a_run_that_goes_again_without_an_answer_asks_again(stack):
     assert stack.api(f"/flow_runs/{run}/set_state", {"state": state})["status"] == "ACCEPT"
     until(lambda: asked_anew(stack, run, first), 60)
     assert "resumed without an answer" in stack.question(run).replace("\\", "")
-    stack.answer(run, decision="reject", approver="Maya")
+    stack.answer(run, decision="reject", who_decides="Maya")
     assert stack.wait(run, "COMPLETED", "FAILED")["state"]["name"] == "Rejected"
 
 
@@ -123,7 +125,7 @@ def test_whoever_cancels_the_run_that_asks_stops_its_draft(stack):
     # By its number it is made anew and asked about.
     again = stack.run("send-issue", issue=issue, dry_run=False)
     assert stack.wait(again)["state"]["name"] == "Suspended"
-    stack.answer(again, decision="reject", approver="Maya")
+    stack.answer(again, decision="reject", who_decides="Maya")
     stack.wait(again, "COMPLETED")
 
 

@@ -162,6 +162,7 @@ def _where_to_look(home: Path, port: int) -> None:
         if usual
         else f"  export DIGEST_SAMPLE_PORT={port}              where the sample blog is\n"
     )
+    up = "make up" if usual else f"make up PORT={port}"
     var = Path(os.path.relpath(home / "var"))
     print(
         f"""
@@ -171,7 +172,7 @@ Open in a browser:
 Their pictures and links work while the sample blog is served: {blog}
 
 Then try:
-{first}  make up                                     all of it, with Prefect's UI to work in
+{first}  {up:<43} all of it, with Prefect's UI to work in
   . .venv/bin/activate                        puts digest on your path
   digest issues                               every issue and where it stands
   digest account 1                            who got what, as a balanced account
