@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from prefect import flow
 from prefect.client.schemas.objects import State  # noqa: TC002  Prefect reads every annotation
 
-from digest_prefect.digesting import carry_on, rehearse_issue
+from digest_prefect.digesting import send
 from digest_prefect.parameters import DryRun, shown
 from digest_prefect.running import running
 
@@ -22,6 +22,4 @@ def send_issue(issue: Issue, dry_run: DryRun = True) -> State[Any]:
     or paused goes out to those who have not had it. Nobody gets it twice.
     """
     with running() as run:
-        if dry_run:
-            return rehearse_issue(run, issue)
-        return carry_on(run, issue, insist=not run.by_itself)
+        return send(run, issue, dry_run=dry_run)

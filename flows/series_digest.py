@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from prefect import flow
 from prefect.client.schemas.objects import State  # noqa: TC002  Prefect reads every annotation
 
-from digest_prefect.digesting import make_and_send, request_of
+from digest_prefect.digesting import make_and_send
 from digest_prefect.parameters import DryRun, Edition, Newsletter, Repeat, shown
 from digest_prefect.running import running
 
@@ -28,7 +28,11 @@ def series_digest(
     **Suspended**, until somebody presses **Resume** and decides.
     """
     with running() as run:
-        request = request_of(
-            run, newsletter=newsletter, series=series, repeat=repeat, edition=edition
+        return make_and_send(
+            run,
+            newsletter=newsletter,
+            series=series,
+            repeat=repeat,
+            edition=edition,
+            dry_run=dry_run,
         )
-        return make_and_send(run, request, dry_run=dry_run)

@@ -22,7 +22,9 @@ Decision = Annotated[
         "resend: send them again; some may get it twice.",
     ),
 ]
-Approver = Annotated[str, shown("Who decides", "Your name; kept with it.", min_length=2)]
+Approver = Annotated[
+    str, shown("Who decides", "Your name; kept with it.", min_length=2, pattern=r"\S")
+]
 
 
 @flow(name="settle", flow_run_name="settle {issue} {decision}")

@@ -100,7 +100,8 @@ def take(app: App, ask: Ask, answer: Answer) -> str:
     try:
         note = _do(app, ask, replace(answer, approver=approver), act)
     except (StateError, UsageError) as refused:
-        note = f"The answer of {approver} was not carried out: {refused}."
+        whose = f"of {approver}" if approver else "without a name"
+        note = f"The answer {whose} was not carried out: {refused}."
         end(app, ask, f"not carried out for {approver}: {answer.decision}")
         return note
     end(app, ask, f"answered by {approver}: {answer.decision}")

@@ -60,7 +60,9 @@ def set_aside(app: App, flow: str, request: Request, by: timedelta) -> Aside | N
     act = Act("digest", now, f"run {flow}")
     # In one transaction: a crash leaves no draft behind that would go out by another policy.
     issue = desk.draft_issue(app.store, app.config, app.templates, request, act, aside=step)
-    if issue.set_aside or issue.state is IssueState.HELD:
+    with app.store.read() as c:
+        just_now = issue_store.transitions_of(c, issue.id)[-1].reason == why
+    if just_now:
         return Aside(issue, f"held: {why}" if hold else why)
     return Aside(issue, f"the run came {late} late, and issue {issue.id} is {issue.state}")
 

@@ -365,7 +365,8 @@ def _standing(app: App, issue: Issue) -> str:
         if errors
         else f"waits for approval: digest approve {issue.id}",
         IssueState.APPROVED: f"approved: digest deliver {issue.id}",
-        IssueState.HELD: f"held: {last}; to make the draft anew: digest resume {issue.id}",
+        IssueState.HELD: f"held: {last}; to make the draft anew: digest resume {issue.id},"
+        " or the flow send-issue",
         IssueState.PAUSED: f"paused: {last}; then digest resume {issue.id} and digest deliver"
         f" {issue.id}, or digest cancel {issue.id} and send anew",
         IssueState.SKIPPED: f"skipped: {last}",

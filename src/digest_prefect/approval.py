@@ -87,6 +87,8 @@ def _ask(run: Run, ask: Ask, issue: Issue, note: str) -> str:
     form, key = _form(question), f"{_KEY}{issue.id}-{ask.id}"
     given = _given(key)
     if given is None:
+        # What an earlier question was answered, where a crash came before this.
+        forget_answers()
         run.record.outcome = "partial"
         run.record.reason = f"waits for an editor's decision on issue {issue.id}"
         log.info("issue %s waits for an editor's decision", issue.id)
@@ -97,9 +99,10 @@ def _ask(run: Run, ask: Ask, issue: Issue, note: str) -> str:
             # answer it does, and finds that an empty form is not filled in.
             suspend_flow_run(wait_for_input=shown, key=key, timeout=None)
         given = _given(key) or {}
-    note = _taken(run, ask, question, form, given)
-    forget_answers()
-    return note
+    try:
+        return _taken(run, ask, question, form, given)
+    finally:
+        forget_answers()
 
 
 def _taken(

@@ -25,7 +25,7 @@ from digest.store import accounts
 from digest.store import issues as issue_store
 from digest_prefect.approval import ask_until_decided, forget_answers
 from digest_prefect.artifacts import progress, show, show_draft, show_look
-from digest_prefect.running import ended, failed
+from digest_prefect.running import answered, ended, failed
 from digest_prefect.tasks import NotNow, work
 
 if TYPE_CHECKING:
@@ -81,8 +81,15 @@ def request_of(
     )
 
 
-def make_and_send(run: Run, request: Request, *, dry_run: bool) -> State[Any]:
-    """The issue that is asked for, from wherever it stands to its account."""
+def make_and_send(run: Run, *, dry_run: bool, **asked: Any) -> State[Any]:
+    """The issue that a form asks for, from wherever it stands to its account.
+
+    `asked` is as of `request_of`.
+    """
+    return answered(run, lambda: _make_and_send(run, request_of(run, **asked), dry_run=dry_run))
+
+
+def _make_and_send(run: Run, request: Request, *, dry_run: bool) -> State[Any]:
     _call(run, request, dry_run=dry_run)
     if dry_run:
         return _rehearse(run, request)
@@ -93,15 +100,23 @@ def make_and_send(run: Run, request: Request, *, dry_run: bool) -> State[Any]:
             name = _NAMES.get(aside.issue.state, "Nothing to do")
             return ended(run, name, aside.why, outcome="nothing")
     issue_id = run.issue_id or work("draft", lambda: _draft(run, request), retries=3)
-    return carry_on(run, issue_id)
+    return _carry_on(run, issue_id)
 
 
-def carry_on(run: Run, issue_id: int, *, insist: bool = False) -> State[Any]:
+def send(run: Run, issue_id: int, *, dry_run: bool) -> State[Any]:
+    """Go on with an issue by its number, or say what that would do."""
+    if dry_run:
+        return answered(run, lambda: _rehearse_issue(run, issue_id))
+    return answered(run, lambda: _carry_on(run, issue_id, insist=not run.by_itself))
+
+
+def _carry_on(run: Run, issue_id: int, *, insist: bool = False) -> State[Any]:
     """Ask about a draft; deliver what was approved; say what came of it.
 
     What failed, waits, or was stopped by a check or the mailer goes on at once after Retry. With
     `insist`, somebody asks for the issue by its number: what a person held or paused goes on too.
     """
+    _get(run, issue_id)
     about(run.app, run.record, issue_id)
     if insist or run.retried:
         _take_up(run, issue_id, insist=insist)
@@ -139,7 +154,7 @@ def _by_a_person(run: Run, issue_id: int) -> bool:
         return issue_store.transitions_of(c, issue_id)[-1].actor != "digest"
 
 
-def rehearse_issue(run: Run, issue_id: int) -> State[Any]:
+def _rehearse_issue(run: Run, issue_id: int) -> State[Any]:
     """What sending a stored issue would do, without doing it."""
     issue = _get(run, issue_id)
     about(run.app, run.record, issue_id)
@@ -259,4 +274,6 @@ def _finish(run: Run, sent: Sent, faults: list[str]) -> State[Any]:
         return ended(run, "Waiting", message, outcome="partial")
     if not sent.in_order:
         return failed(run, f"issue {issue.id} is {sent.note}")
+    if not sent.account.recipients:
+        return ended(run, "Nothing to do", f"issue {issue.id} is {sent.note}", outcome="nothing")
     return ended(run, "Sent", f"issue {issue.id} ({issue.name}): {sent.note}")

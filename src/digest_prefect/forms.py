@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from digest.model import Rhythm
+from digest.settling import DECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +23,7 @@ ALL = "all"
 #: Drop-downs that config does not change. A flow that states its own choices keeps them.
 _FIXED = {
     "rhythm": (Rhythm.WEEKLY.value, Rhythm.MONTHLY.value),
-    "decision": ("look", "leave", "resend"),
+    "decision": DECISIONS,
 }
 
 #: What a value of each type is in TOML.

@@ -16,13 +16,14 @@ from prefect.states import Completed, Failed
 
 from digest.bootstrap import bootstrap
 from digest.config import lateness_limit
+from digest.errors import DigestError
 from digest.issues.due import hours
 from digest.logs import logging_to, mask
 from digest.recording import recorded
 from digest.store.runs import earlier_tries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from uuid import UUID
 
     from prefect.client.schemas.objects import State
@@ -31,6 +32,17 @@ if TYPE_CHECKING:
     from digest.recording import RunRecord
 
 log = logging.getLogger("digest.flows")
+
+
+class SurpriseError(Exception):
+    """What went wrong, with the addresses in it made unreadable."""
+
+
+def unaddressed(error: Exception) -> Exception:
+    """The fault as Prefect may see it, which keeps and shows whatever a fault says."""
+    said = f"{type(error).__name__}: {error}"
+    return error if mask(said) == said else SurpriseError(mask(said))
+
 
 #: Tags the runs that housekeeping starts.
 HOUSEKEEPING = "housekeeping"
@@ -96,7 +108,7 @@ def running() -> Iterator[Run]:
         keep = recorded(app, what, actor, asked, prefect_run_id=run_id, stops=(Pause,))
         with keep as record:
             abouts = [run.issue_id for run in tries if run.issue_id is not None]
-            yield Run(
+            made = Run(
                 app=app,
                 record=record,
                 id=run_id,
@@ -109,6 +121,13 @@ def running() -> Iterator[Run]:
                 retried=bool(tries) and _retried(flow_run.id),
                 issue_id=abouts[-1] if abouts else None,
             )
+            try:
+                yield made
+            except Exception as error:
+                shown = unaddressed(error)
+                if shown is error:
+                    raise
+                raise shown from None
 
 
 def _retried(run_id: UUID) -> bool:
@@ -122,6 +141,14 @@ def _retried(run_id: UUID) -> bool:
 def _utc(moment: Any) -> datetime | None:
     """A standard datetime, whichever library's it was."""
     return None if moment is None else datetime.fromtimestamp(moment.timestamp(), UTC)
+
+
+def answered(run: Run, step: Callable[[], State[Any]]) -> State[Any]:
+    """The step's end; what the editor can cure ends the run in its own words, without a trace."""
+    try:
+        return step()
+    except DigestError as error:
+        return failed(run, str(error))
 
 
 def ended(run: Run, name: str, message: str, *, outcome: str = "done") -> State[None]:

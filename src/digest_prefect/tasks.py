@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.tasks import exponential_backoff
 from sqlalchemy.exc import OperationalError
 
-from digest.logs import mask
+from digest_prefect.running import unaddressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,10 +28,6 @@ class NotNow(Exception):  # noqa: N818  what the caller does about it: try again
     """It did not work, and certainly nothing went out: worth another try soon."""
 
 
-class SurpriseError(Exception):
-    """What went wrong, with the addresses in it made unreadable."""
-
-
 def work(name: str, step: Callable[[], T], *, retries: int = 0) -> T:
     """Run a step as a task of the current flow run.
 
@@ -40,16 +36,16 @@ def work(name: str, step: Callable[[], T], *, retries: int = 0) -> T:
     failure ends it at once; what it says is shown without addresses.
     """
 
-    def unaddressed() -> T:
+    def guarded() -> T:
         try:
             return step()
         except (NotNow, OperationalError):
             raise
         except Exception as error:
-            said = f"{type(error).__name__}: {error}"
-            if mask(said) == said:
+            shown = unaddressed(error)
+            if shown is error:
                 raise
-            raise SurpriseError(mask(said)) from None
+            raise shown from None
 
     made = task(
         name=name,
@@ -60,7 +56,7 @@ def work(name: str, step: Callable[[], T], *, retries: int = 0) -> T:
         retry_jitter_factor=0.5,
         retry_condition_fn=_is_worth_it,
     )
-    return made(unaddressed)()
+    return made(guarded)()
 
 
 def _is_worth_it(_task: Task[..., object], _run: TaskRun, state: State[object]) -> bool:

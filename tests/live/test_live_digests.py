@@ -157,3 +157,9 @@ def test_a_scheduled_run_three_weeks_late_leaves_its_posts_to_the_next(stack):
     [kept] = [one for one in stack.digest("runs", "--most", "90") if one["prefect_run_id"] == run]
     assert (kept["actor"], kept["outcome"]) == ("schedule", "nothing")
     assert "late" in kept["reason"]
+
+
+def test_an_issue_that_is_not_there_is_a_sentence(stack):
+    done = stack.wait(stack.run("send-issue", issue=999, dry_run=False), "FAILED", "COMPLETED")
+    assert done["state"]["type"] == "FAILED"
+    assert done["state"]["message"] == "there is no issue 999; `digest issues` lists them"
