@@ -15,12 +15,12 @@ from digest.issues.content import from_json
 from digest.issues.render import subject_for
 from digest.issues.scope import parse_scope
 from digest.model import Act, IssueState, Severity
-from digest.store import freezing
+from digest.store import accounts, freezing
 from digest.store import issues as issue_store
 from digest.store.dialect import lock_freezing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from sqlalchemy.engine import Connection
@@ -65,6 +65,8 @@ class Share:
     readers: int
     posts: int
     subject: str
+    #: Which of the issue's items the variant has; see `IssueContent.mask`.
+    mask: int = 0
 
 
 def forecast(store: Store, issue: Issue) -> list[Share]:
@@ -90,6 +92,14 @@ def forecast_unstored(
         return _shares(c, stand_in, content, both)
 
 
+def frozen_shares(c: Connection, issue_id: int) -> list[Share]:
+    """Who gets what of an issue that is frozen, largest share first; empty before that."""
+    found = accounts.variant_counts(c, issue_id)
+    return _largest_first(
+        Share(readers, mask.bit_count(), subject, mask) for mask, subject, readers in found
+    )
+
+
 @contextmanager
 def _rolled_back(store: Store) -> Iterator[Connection]:
     with store.engine.connect() as c, c.begin() as transaction:
@@ -106,8 +116,13 @@ def _shares(
     shares = []
     for mask, readers in freezing.mask_counts(c, issue, bits).items():
         variant = content.variant(mask)
-        shares.append(Share(readers, len(variant.items), subject_for(variant, content, both)))
-    return sorted(shares, key=lambda share: (-share.readers, -share.posts))
+        subject = subject_for(variant, content, both)
+        shares.append(Share(readers, len(variant.items), subject, mask))
+    return _largest_first(shares)
+
+
+def _largest_first(shares: Iterable[Share]) -> list[Share]:
+    return sorted(shares, key=lambda share: (-share.readers, -share.posts, share.mask))
 
 
 def wanted_items(content: IssueContent, interests: Interests) -> tuple[Item, ...]:

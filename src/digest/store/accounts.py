@@ -81,6 +81,26 @@ def load_variants(c: Connection, issue_id: int) -> dict[int, StoredVariant]:
     return {row.id: StoredVariant(*row) for row in c.execute(query)}
 
 
+def variant_counts(c: Connection, issue_id: int) -> list[tuple[int, str, int]]:
+    """Mask and subject of each variant, and how many recipients it has."""
+    v, d = variants.c, deliveries.c
+    query = (
+        select(v.mask, v.subject, func.count(d.id))
+        .join(deliveries, d.variant_id == v.id)
+        .where(v.issue_id == issue_id)
+        .group_by(v.mask, v.subject)
+    )
+    return [(int(mask), subject, int(count)) for mask, subject, count in c.execute(query)]
+
+
+def variant_with(c: Connection, issue_id: int, mask: int) -> StoredVariant | None:
+    """The variant with just the items of `mask`; None where nobody gets that."""
+    v = variants.c
+    query = select(v.id, v.subject, v.html, v.text).where(v.issue_id == issue_id, v.mask == mask)
+    row = c.execute(query).one_or_none()
+    return StoredVariant(*row) if row else None
+
+
 @dataclass(frozen=True, slots=True)
 class Frozen:
     """What one recipient of a frozen issue gets or got."""

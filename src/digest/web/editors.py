@@ -1,13 +1,15 @@
 """Editors' pages: an issue exactly as it goes out, and what would be composed for a request.
 
-The bytes shown are those of `digest preview`: both are made by `digest.previews` (rule 8).
+What is shown is a mail that readers get: of an issue's variants the one that most get, or the
+one asked for. The bytes are those of `digest preview`: both are made by `digest.previews` (rule 8).
 Whoever has the address may look, so it is signed; no page shows a reader's address.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -18,7 +20,6 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from digest.errors import UsageError
 from digest.issues import words
 from digest.issues.compose import Request as Wanted
-from digest.issues.freeze import forecast, forecast_unstored
 from digest.issues.lifecycle import BEFORE_FREEZE
 from digest.issues.preflight import SIZE_LIMIT
 from digest.issues.preview import preview, preview_of_issue
@@ -29,6 +30,7 @@ from digest.previews import preview_files
 from digest.readers.tokens import read_token
 from digest.store import accounts
 from digest.store import issues as issue_store
+from digest.web import variants
 from digest.web.shield import MAIL_POLICY
 
 if TYPE_CHECKING:
@@ -38,12 +40,12 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from digest.bootstrap import App
-    from digest.issues.freeze import Share
     from digest.issues.preview import Preview
     from digest.model import Account
     from digest.previews import PreviewFiles
     from digest.store.issues import Issue, Transition
     from digest.web.pages import Web
+    from digest.web.variants import Variants
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,10 @@ class _Found:
     """What an address is about: a stored issue, or what would be composed as wanted."""
 
     app: App
+    #: The whole issue.
     shown: Preview
+    #: What the pages show of it, and its files.
+    variants: Variants
     made: PreviewFiles
     wanted: Wanted | None = None
     issue: Issue | None = None
@@ -76,8 +81,7 @@ class _Frozen:
 
 def preview_page(web: Web, request: Request) -> Response:
     found = _of_token(web, request)
-    base = f"{web.prefix}/preview/{request.path_params['token']}"
-    return _page(web, found, f"{base}/mail", f"{base}/text")
+    return _page(web, found, f"{web.prefix}/preview/{request.path_params['token']}", "")
 
 
 def preview_mail(web: Web, request: Request) -> Response:
@@ -90,8 +94,7 @@ def preview_text(web: Web, request: Request) -> Response:
 
 def look_page(web: Web, request: Request) -> Response:
     found = _of_query(web, request)
-    base, query = f"{web.prefix}/look", request.url.query
-    return _page(web, found, f"{base}/mail?{query}", f"{base}/text?{query}")
+    return _page(web, found, f"{web.prefix}/look", variants.without_mask(request))
 
 
 def look_mail(web: Web, request: Request) -> Response:
@@ -111,14 +114,14 @@ def _of_token(web: Web, request: Request) -> _Found:
     if issue_id is None:
         raise HTTPException(404)
     try:
-        return _of_issue(app, issue_id)
+        return _of_issue(web, request, app, issue_id)
     except UsageError as error:
         raise HTTPException(404, f"{error}.") from None
 
 
 def _of_query(web: Web, request: Request) -> _Found:
     app = web.current()
-    fields = fields_of_look(app.secret, request.url.query)
+    fields = fields_of_look(app.secret, variants.without_mask(request))
     if fields is None:
         raise HTTPException(404)
     wanted = Wanted(
@@ -134,20 +137,35 @@ def _of_query(web: Web, request: Request) -> _Found:
         with app.store.read() as c:
             shown = preview(c, app.config, app.templates, wanted)
         if shown.issue_id is not None:
-            return _of_issue(app, shown.issue_id)
-        made = preview_files(app, shown, None, wanted.scheduled_at)
-        return _Found(app, shown, made, wanted)
+            return _of_issue(web, request, app, shown.issue_id)
+        return _chosen(web, request, app, shown, wanted=wanted)
     except UsageError as error:
         raise HTTPException(404, f"{error}.") from None
 
 
-def _of_issue(app: App, issue_id: int) -> _Found:
+def _of_issue(web: Web, request: Request, app: App, issue_id: int) -> _Found:
     with app.store.read() as c:
         issue = issue_store.get_issue(c, issue_id)
         shown = preview_of_issue(c, issue)
         steps = issue_store.transitions_of(c, issue_id)
-    made = preview_files(app, shown, None, issue.scheduled_at)
-    return _Found(app, shown, made, None, issue, steps)
+    return _chosen(web, request, app, shown, issue=issue, steps=steps)
+
+
+def _chosen(
+    web: Web,
+    request: Request,
+    app: App,
+    shown: Preview,
+    *,
+    wanted: Wanted | None = None,
+    issue: Issue | None = None,
+    steps: Sequence[Transition] = (),
+) -> _Found:
+    shares = variants.shares_of(web, app, shown, wanted, issue)
+    chosen = variants.choose(request, shown.content.mask, shares)
+    part = replace(shown, rendered=variants.render_shown(app, shown, issue, chosen))
+    made = preview_files(app, part, None, shown.content.scheduled_at)
+    return _Found(app, shown, chosen, made, wanted, issue, steps)
 
 
 # --- what is shown -----------------------------------------------------------------------------
@@ -169,19 +187,23 @@ def _file(found: _Found, name: str) -> bytes:
     return found.made.files[name]
 
 
-def _page(web: Web, found: _Found, mail: str, text: str) -> Response:
-    shown, made, content = found.shown, found.made, found.shown.content
+def _page(web: Web, found: _Found, path: str, query: str) -> Response:
+    """The page; `path` and `query` are its address without the variant."""
+    shown, made, content, chosen = found.shown, found.made, found.shown.content, found.variants
     html = made.files.get("issue.html", b"")
     return web.page(
         "preview.html",
         issue=found.issue,
         content=content,
         subject=made.subject,
-        fallback="" if shown.both[1] == shown.both[0] else shown.both[1],
+        whole_subject=shown.both[0],
+        fallback=shown.both[1],
         preheader=_preheader(html),
         covers=words.period_label(content.period, content.scheduled_at, content.time_zone),
         due=content.scheduled_at.astimezone(ZoneInfo(content.time_zone)),
-        shares=_shares(web, found),
+        variants=chosen,
+        settled=found.issue is not None and found.issue.state not in BEFORE_FREEZE,
+        kept={item.post.post_id for item in content.variant(chosen.mask).items},
         frozen=_frozen(found),
         checks=sorted(made.preflight, key=lambda check: list(Severity).index(check.severity)),
         size=len(html),
@@ -192,24 +214,10 @@ def _page(web: Web, found: _Found, mail: str, text: str) -> Response:
         repeat=shown.repeat,
         steps=found.steps,
         text=made.files.get("issue.txt", b"").decode(),
-        mail_url=mail,
-        text_url=text,
+        page_url=partial(variants.with_mask, path, query),
+        mail_url=variants.with_mask(f"{path}/mail", query, chosen.mask),
+        text_url=variants.with_mask(f"{path}/text", query, chosen.mask),
     )
-
-
-def _shares(web: Web, found: _Found) -> list[Share] | None:
-    """Who would get what; None where that is settled, or where there is nothing to get."""
-    app, shown, issue = found.app, found.shown, found.issue
-    if shown.nothing:
-        return None
-    if wanted := found.wanted:
-        content, both = shown.content, shown.both
-        return web.shares.get(
-            (wanted, both), lambda: forecast_unstored(app.store, wanted, content, both)
-        )
-    if issue is None or issue.state not in BEFORE_FREEZE:
-        return None
-    return web.shares.get((issue.id, issue.hash), lambda: forecast(app.store, issue))
 
 
 def _frozen(found: _Found) -> _Frozen | None:
