@@ -57,7 +57,14 @@ LAYERS = [
         "digest.social.publish",
         "digest.social.settle",
     ),
-    ("digest.settings", "digest.logs", "digest.checking", "digest.notices", "digest.previews"),
+    (
+        "digest.alerts",
+        "digest.settings",
+        "digest.logs",
+        "digest.checking",
+        "digest.notices",
+        "digest.previews",
+    ),
     ("digest.up.connection",),
     (
         "digest.asking",

@@ -1,11 +1,13 @@
 """Config is read with every fault told at once: file, key, what is wrong, what is allowed."""
 
+import ast
 from pathlib import Path
 
 import pytest
 
+from digest.config import FLOWS, PARAMETERS, REQUIRED
 from digest.errors import ConfigError, UsageError
-from digest.settings import find_home, load_config
+from digest.settings import find_home, flow_file, load_config
 
 ROOT = Path(__file__).parents[1]
 
@@ -113,3 +115,128 @@ def test_schedules_that_cannot_run_are_told(home):
     assert "Europe/Londinium" in found[f"{key}.time_zone"]
     assert "allowed: weekly" in found[f"{key}.parameters.newsletter"]
     assert "weekly-digest" in found["config/flows.toml: flows.daily-digest"]
+
+
+def schedule_faults(home: Path, flow: str, cron: str, parameters: str = "{}") -> dict[str, str]:
+    """What is wrong with one schedule, by what stands below it."""
+    (home / "config" / "flows.toml").write_text(
+        f"[flows.{flow}.schedules.x]\ncron = '{cron}'\nparameters = {parameters}\n"
+    )
+    try:
+        load_config(home, {})
+    except ConfigError as error:
+        start = f"flows.{flow}.schedules.x."
+        return {p.key.removeprefix(start): p.message for p in error.problems}
+    return {}
+
+
+@pytest.mark.parametrize("flow", [flow for flow in FLOWS if flow != "refresh-feeds"])
+def test_a_schedule_that_would_only_ever_try_is_told(home, flow):
+    needed = {"issue": "1", "decision": "'look'", "approver": "'Maya'"}
+    needed |= {"series": "'ipc'", "theme": "'funding'"}
+    asked = ", ".join(f"{name} = {needed[name]}" for name in REQUIRED.get(flow, ()))
+    assert schedule_faults(home, flow, "0 8 * * 1", f"{{ {asked} }}") == {
+        "parameters.dry_run": "say dry_run = false; a schedule without it only tries"
+    }
+    for said in ("true", "false"):
+        both = ", ".join(part for part in (asked, f"dry_run = {said}") if part)
+        assert schedule_faults(home, flow, "0 8 * * 1", f"{{ {both} }}") == {}
+
+
+def test_reading_feeds_needs_no_parameter(home):
+    assert schedule_faults(home, "refresh-feeds", "5 * * * *") == {}
+    assert schedule_faults(home, "refresh-feeds", "5 * * * *", '{ feed = "all" }') == {}
+    found = schedule_faults(home, "refresh-feeds", "5 * * * *", '{ feed = "blok" }')
+    assert found == {"parameters.feed": "no 'blok'; allowed: blog"}
+
+
+@pytest.mark.parametrize(
+    ("flow", "parameters", "said"),
+    [
+        ("weekly-digest", "newsleter = 'weekly'", "newsleter: no such parameter; allowed: newsl"),
+        ("weekly-digest", "newsletter = 3", "newsletter: must be a value of type string (it is 3)"),
+        ("weekly-digest", "newsletter = ['weekly']", "newsletter: must be a value of type string"),
+        ("weekly-digest", "edition = true", "edition: must be a value of type integer"),
+        ("weekly-digest", "rhythm = 'daily'", "rhythm: must be weekly, monthly (it is 'daily')"),
+        ("housekeeping", "dry_run = 'false'", "dry_run: must be a value of type boolean"),
+        ("housekeeping", "dry_run = 0", "dry_run: must be a value of type boolean"),
+        ("series-digest", "newsletter = 'weekly'", "series: missing"),
+        ("theme-digest", "newsletter = 'weekly'", "theme: missing"),
+    ],
+)
+def test_a_schedule_that_no_run_could_follow_is_told(home, flow, parameters, said):
+    found = schedule_faults(home, flow, "0 8 * * 1", f"{{ {parameters} }}")
+    assert any(
+        f"{key}: {message}".startswith(f"parameters.{said}") for key, message in found.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("cron", "said"),
+    [
+        ("*/20 * * * * *", "five fields such as 0 8 * * 1"),
+        ("@hourly", "five fields such as 0 8 * * 1"),
+        ("", "five fields such as 0 8 * * 1"),
+        ("0 8 LW * *", "name the days"),
+        ("0 8 * * 5L", "name the days"),
+        ("0 8 */2 * 1", "two ways"),
+        ("0 8 1 * */2", "two ways"),
+        ("0 8 5 * 1#2", "two ways"),
+        ("0 8 * * 1,3#1", "two ways"),
+        ("0 8 * * 1/2", "a step needs"),
+        ("0 8 1-1 * *", "a range of one"),
+        ("0 8 3 * 0,*", "two ways"),
+        ("0 8 30 2 *", "five fields such as 0 8 * * 1: Bad day-of-month"),
+    ],
+)
+def test_a_cron_that_prefect_would_read_otherwise_is_told(home, cron, said):
+    assert said in schedule_faults(home, "refresh-feeds", cron)["cron"]
+
+
+@pytest.mark.parametrize(
+    "cron",
+    ["*/10 * * * *", "0 8 L * *", "0 8 * * 1#1", "0 8 1,15 * *", "0 8 1 * 1", "0 8 */2 * *",
+     "0 8 * JUL mon-fri"],
+)  # fmt: skip
+def test_a_cron_of_one_meaning_is_taken(home, cron):
+    assert schedule_faults(home, "refresh-feeds", cron) == {}
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "70000", ""])
+def test_a_port_that_is_none_is_told(home, port):
+    found = faults(home, {"DIGEST_PREFECT_PORT": port})
+    assert "must have a port" in found["config/flows.toml: prefect.api_url"]
+    site = home / "config" / "site.toml"
+    site.write_text(site.read_text().replace("127.0.0.1:8780", f"127.0.0.1:{port}"))
+    assert "must have a port" in faults(home)["config/site.toml: site.links_url"]
+
+
+def test_prefects_address_is_that_of_its_api(home):
+    flows = home / "config" / "flows.toml"
+    flows.write_text(flows.read_text().replace("-4200}/api", "-4200}"))
+    found = faults(home)["config/flows.toml: prefect.api_url"]
+    assert "which ends in /api (it is 'http://127.0.0.1:4200')" in found
+
+
+def annotated(path: Path) -> dict[str, str]:
+    """Which type each `Name = Annotated[type, ...]` of a file stands for."""
+    found = {}
+    for node in ast.parse(path.read_text()).body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        value = getattr(node, "value", None)
+        if isinstance(value, ast.Subscript) and ast.unparse(value.value) == "Annotated":
+            found[ast.unparse(target)] = ast.unparse(value.slice.elts[0])
+    return found
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_what_schedules_may_ask_is_what_flows_take(flow):
+    path = ROOT / flow_file(flow)
+    types = annotated(ROOT / "src" / "digest_prefect" / "parameters.py") | annotated(path)
+    functions = [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef)]
+    (taken,) = [f.args for f in functions if f.name == path.stem]
+    assert {arg.arg: types[ast.unparse(arg.annotation)] for arg in taken.args} == {
+        name: kind.__name__ for name, kind in PARAMETERS[flow].items()
+    }
+    needed = taken.args[: len(taken.args) - len(taken.defaults)]
+    assert tuple(arg.arg for arg in needed) == REQUIRED.get(flow, ())

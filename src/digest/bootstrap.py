@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from digest.config import Config, FileMailer
+from digest.files import make_folder
 from digest.settings import find_home, load_config
 from digest.store.engine import Store, open_store
 from digest.store.migrate import ensure_schema
@@ -93,6 +94,8 @@ def bootstrap(home: Path | None = None, *, clock: Clock = utc_now) -> Iterator[A
     """
     folder = find_home(home)
     config = load_config(folder)
+    # Before the store and the logs, each of which would stumble over it with a traceback.
+    make_folder(folder / "var")
     store = open_store(config.store, folder, os.environ.get("DIGEST_DATABASE_URL"))
     app = App(folder, config, store, clock)
     try:

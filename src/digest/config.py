@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any, Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
@@ -29,11 +29,30 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\r\n]+$")]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
+_CRON_FIELDS = 5
+_NO_CRON = "not a cron expression of five fields such as 0 8 * * 1"
+
 
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be an absolute http:// or https:// address")
+    if not _has_good_port(parts):
+        raise ValueError("must have a port between 1 and 65535, or none and no colon")
+    return value
+
+
+def _has_good_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0 and not parts.netloc.endswith(":")
+    except ValueError:
+        return False
+
+
+def _api_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.query or parts.fragment or not parts.path.rstrip("/").endswith("/api"):
+        raise ValueError("must be the address of Prefect's API, which ends in /api")
     return value
 
 
@@ -73,15 +92,46 @@ def _address(value: str) -> str:
 
 
 def _cron(value: str) -> str:
+    fields = value.split()
+    if len(fields) != _CRON_FIELDS:
+        raise ValueError(_NO_CRON)
     # The moment is of no account: only the expression is read.
     try:
         CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
     except CronSimError as error:
-        raise ValueError(f"not a cron expression of five fields: {error}") from None
+        raise ValueError(f"{_NO_CRON}: {error}") from None
+    for part in (part for field in fields for part in field.split(",")):
+        _plain(part)
+    _days_of_one_meaning(day=fields[2], weekday=fields[4])
     return value
 
 
+# Prefect, which starts the runs, reads cron with another parser than `digest overdue`: what the
+# two do not agree on is refused.
+
+
+def _plain(part: str) -> None:
+    if re.match(r"\w+/", part):
+        raise ValueError(f"{part}: a step needs * or a range, such as */2 or 1-5/2")
+    if re.fullmatch(r"(\w+)-\1(/.*)?", part):
+        raise ValueError(f"{part}: a range of one; say it without the -")
+
+
+def _days_of_one_meaning(*, day: str, weekday: str) -> None:
+    if "W" in day.upper() or "L" in weekday.upper():
+        raise ValueError("Prefect knows neither W nor the L of a weekday; name the days")
+    if "*" in {day, weekday}:
+        mixed = "#" in weekday and not all("#" in part for part in weekday.split(","))
+    else:
+        mixed = any(sign in day + weekday for sign in "#*")
+    if mixed:
+        raise ValueError(
+            "these days of the month and weekdays can be read in two ways; make it two schedules"
+        )
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+ApiUrl = Annotated[HttpUrl, AfterValidator(_api_url)]
 ZoneName = Annotated[str, AfterValidator(_time_zone)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Hashtag = Annotated[str, AfterValidator(_hashtag)]
@@ -314,6 +364,45 @@ FLOWS: dict[str, int] = {
     "housekeeping": 60,
 }
 
+#: What each flow may be asked, as in its form. Flows that can change something take `dry_run`.
+PARAMETERS: dict[str, dict[str, type]] = {
+    "refresh-feeds": {"feed": str},
+    "weekly-digest": {"newsletter": str, "rhythm": str, "edition": int, "dry_run": bool},
+    "series-digest": {
+        "series": str,
+        "newsletter": str,
+        "repeat": bool,
+        "edition": int,
+        "dry_run": bool,
+    },
+    "theme-digest": {
+        "theme": str,
+        "newsletter": str,
+        "repeat": bool,
+        "edition": int,
+        "dry_run": bool,
+    },
+    "send-issue": {"issue": int, "dry_run": bool},
+    "queue-social": {"channel": str, "dry_run": bool},
+    "publish-social": {"channel": str, "dry_run": bool},
+    "settle": {"issue": int, "decision": str, "approver": str, "dry_run": bool},
+    "housekeeping": {"dry_run": bool},
+}
+
+#: What a flow cannot run without.
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "series-digest": ("series",),
+    "theme-digest": ("theme",),
+    "send-issue": ("issue",),
+    "settle": ("issue", "decision", "approver"),
+}
+
+#: Parameters with a choice that config does not change.
+CHOICES: dict[str, tuple[str, ...]] = {"rhythm": (Rhythm.WEEKLY.value, Rhythm.MONTHLY.value)}
+
+#: What stands for every one of its kind, first in its drop-down.
+ALL = "all"
+
 
 class Schedule(Declared):
     """`[flows.FLOW.schedules.NAME]`: when a flow runs by itself."""
@@ -337,7 +426,7 @@ class FlowSettings(Declared):
 class PrefectSettings(Declared):
     """`[prefect]`: where Prefect's server answers. PREFECT_API_URL overrides it."""
 
-    api_url: HttpUrl = "http://127.0.0.1:4200/api"
+    api_url: ApiUrl = "http://127.0.0.1:4200/api"
     """Of the API; the UI is the same address without `/api`."""
     database: Literal["postgresql", "sqlite"] = "postgresql"
     """What `digest up` runs Prefect on. On SQLite an editor's Resume is refused now and then."""

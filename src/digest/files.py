@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from digest.errors import UsageError
+
 
 def replace_text(path: Path, text: str, *, mode: int) -> None:
     """Write a file beside its place and move it there: a reader sees the old one or the new."""
@@ -17,6 +19,18 @@ def replace_text(path: Path, text: str, *, mode: int) -> None:
         Path(draft).replace(path)
     finally:
         Path(draft).unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Have a folder that we can write to. Raises UsageError where that cannot be."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileExistsError:
+        raise UsageError(f"cannot write to {folder}: it is a file, not a folder") from None
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror or error}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write to {folder}: permission denied")
 
 
 def sync_folder(folder: Path) -> None:

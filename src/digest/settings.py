@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from digest.config import FLOWS, Config, SmtpMailer
+from digest.config import ALL, CHOICES, FLOWS, PARAMETERS, REQUIRED, Config, SmtpMailer
 from digest.errors import ConfigError, Problem, UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,18 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 _NAMED = ("mailers", "feeds", "series", "themes", "newsletters", "channels", "flows")
 
 #: Parameters of flows that name something of config, and where that is declared.
-_NAMING = {"newsletter": "newsletters", "series": "series", "theme": "themes"}
+_NAMING = {
+    "newsletter": "newsletters",
+    "series": "series",
+    "theme": "themes",
+    "feed": "feeds",
+    "channel": "channels",
+}
+
+#: Those of them that may name all there are.
+_TAKING_ALL = ("feed", "channel")
+
+_TYPE_NAMES = {str: "string", int: "integer", bool: "boolean"}
 
 _ALL_FLOWS = ", ".join(FLOWS)
 
@@ -63,11 +74,37 @@ def load_config(home: Path, environment: Mapping[str, str] = os.environ) -> Conf
         faults = error.errors(include_url=False)
         reading.problems += [_problem(fault, reading.origins) for fault in faults]
     reading.problems += _dangling(reading.tables, reading.origins)
+    reading.problems += _misasked(reading.tables, reading.origins)
     if config is not None:
         reading.problems += _out_of_reach(config, reading.origins)
     if config is None or reading.problems:
         raise ConfigError(set(reading.problems))
     return config
+
+
+def file_of(home: Path, *keys: str) -> str:
+    """The file of a readable config that declares a table."""
+    for path in sorted((home / "config").glob("*.toml")):
+        table: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+        for key in keys:
+            table = table.get(key) if isinstance(table, dict) else None
+        if table is not None:
+            return path.relative_to(home).as_posix()
+    return "config/*.toml"
+
+
+def flow_file(name: str) -> str:
+    """Where a flow stands in the home folder."""
+    return f"flows/{name.replace('-', '_')}.py"
+
+
+def missing_flows(home: Path) -> list[Problem]:
+    """Every flow that has no file in the home folder."""
+    return [
+        Problem(flow_file(name), "", f"missing; it holds the flow {name}")
+        for name in FLOWS
+        if not (home / flow_file(name)).is_file()
+    ]
 
 
 #: Where a value stands: ("newsletters", "weekly", "cap").
@@ -202,12 +239,46 @@ def _dangling(tables: Mapping[str, Any], origins: Mapping[Keys, str]) -> list[Pr
     for flow, name, parameters in _schedules(tables):
         for parameter, section in _NAMING.items():
             where = ("flows", flow, "schedules", name, "parameters", parameter)
-            check(where, parameters.get(parameter), section)
+            named = parameters.get(parameter)
+            if named != ALL or parameter not in _TAKING_ALL:
+                check(where, named, section)
     return problems + [
         Problem(origins["flows", flow], f"flows.{flow}", f"no such flow; allowed: {_ALL_FLOWS}")
         for flow in _table(tables.get("flows"))
         if flow not in FLOWS
     ]
+
+
+def _misasked(tables: Mapping[str, Any], origins: Mapping[Keys, str]) -> list[Problem]:
+    """Schedules that ask a flow for what it cannot do, or that would only ever try."""
+    return [
+        Problem(
+            origins["flows", flow],
+            f"flows.{flow}.schedules.{name}.parameters.{parameter}",
+            message,
+        )
+        for flow, name, asked in _schedules(tables)
+        if flow in FLOWS
+        for parameter, message in _misfits(flow, asked)
+    ]
+
+
+def _misfits(flow: str, asked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    known = PARAMETERS[flow]
+    for name, value in asked.items():
+        if name not in known:
+            yield name, f"no such parameter; allowed: {', '.join(known)}"
+        # Not isinstance: in Python, True is an integer too.
+        elif type(value) is not known[name]:
+            yield name, f"must be a value of type {_TYPE_NAMES[known[name]]} (it is {value!r})"
+        elif name in CHOICES and value not in CHOICES[name]:
+            yield name, f"must be {', '.join(CHOICES[name])} (it is {value!r})"
+    for name in REQUIRED.get(flow, ()):
+        if name not in asked:
+            yield name, "missing; the flow cannot run without it"
+    # Forms begin with a dry run, and so would every run of the schedule, for ever.
+    if "dry_run" in known and "dry_run" not in asked:
+        yield "dry_run", "say dry_run = false; a schedule without it only tries"
 
 
 def _schedules(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

@@ -7,11 +7,9 @@ they do not.
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from apprise import Apprise
 from prefect.automations import AutomationCore, EventTrigger, Posture, ResourceSpecification
 from prefect.blocks.notifications import SlackWebhook
 from prefect.client.schemas.objects import StateType
@@ -19,8 +17,9 @@ from prefect.events.actions import ChangeFlowRunState, SendNotification
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_UI_URL, get_current_settings
 
+from digest.alerts import alert_problems
 from digest.config import FLOWS
-from digest.errors import ConfigError, Problem
+from digest.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,23 +65,8 @@ _DIED = "Its process ended before it could say why."
 
 def check_alerts(alerts: Alerts, file: str) -> None:
     """Raises ConfigError where the address of alerts is none that Apprise knows."""
-    url = alerts.apprise_url.get_secret_value()
-    if url and not _known(url):
-        message = (
-            "not an address that Apprise knows, such as mailtos://... or slack://...;"
-            " see https://github.com/caronc/apprise/wiki"
-        )
-        raise ConfigError([Problem(file, "alerts.apprise_url", message)])
-
-
-def _known(url: str) -> bool:
-    logger = logging.getLogger("apprise")
-    # It would log the address, with what is secret in it.
-    logger.disabled = True
-    try:
-        return bool(Apprise().add(url))
-    finally:
-        logger.disabled = False
+    if problems := alert_problems(alerts, file):
+        raise ConfigError(problems)
 
 
 def heartbeat() -> timedelta | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-import tomllib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from prefect.settings import PREFECT_API_URL
 
 from digest.config import FLOWS, FlowSettings, Schedule, zone_of_schedule
 from digest.errors import ConfigError, Problem, UsageError
+from digest.settings import file_of, flow_file
 from digest_prefect.automations import check_alerts, ensure_automations
 from digest_prefect.deployment import OURS, Deployment, find, schedule_again
 from digest_prefect.forms import form, misfits
@@ -78,7 +78,7 @@ def load(home: Path, name: str) -> Flow[..., Any]:
     Prefect would deploy a placeholder, and the fault would show at the first run.
     """
     function = name.replace("-", "_")
-    file = f"flows/{function}.py"
+    file = flow_file(name)
     path = list(sys.path)
     try:
         flow: Flow[..., Any] = load_flow_from_entrypoint(
@@ -103,7 +103,7 @@ def _deployment(
     declared = config.flows.get(flow.name, FlowSettings()).schedules
     problems = [
         Problem(
-            _file_of(home, "flows", flow.name),
+            file_of(home, "flows", flow.name),
             f"flows.{flow.name}.schedules.{slug}.parameters.{parameter}",
             message,
         )
@@ -119,7 +119,7 @@ def _deployment(
         description=flow.description,
         version=version("digest"),
         tags=[TAG],
-        entrypoint=f"flows/{function}.py:{function}",
+        entrypoint=f"{flow_file(flow.name)}:{function}",
         schedules=[*schedules(config, flow.name)],
         parameter_openapi_schema=shown,
         pull_steps=[_TO_HOME],
@@ -142,20 +142,9 @@ def _schedule(config: Config, slug: str, schedule: Schedule) -> DeploymentSchedu
     )
 
 
-def _file_of(home: Path, *keys: str) -> str:
-    """The file of config that declares a table."""
-    for path in sorted((home / "config").glob("*.toml")):
-        table: Any = tomllib.loads(path.read_text(encoding="utf-8"))
-        for key in keys:
-            table = table.get(key) if isinstance(table, dict) else None
-        if table is not None:
-            return path.relative_to(home).as_posix()
-    return "config/*.toml"
-
-
 def register(made: Sequence[Deployment], home: Path, config: Config) -> None:
     """Put the catalogue and what tells of failures on Prefect's server."""
-    check_alerts(config.alerts, _file_of(home, "alerts"))
+    check_alerts(config.alerts, file_of(home, "alerts"))
     with _answering() as client:
         for deployment in made:
             deployment.put(client)
@@ -220,7 +209,7 @@ def deploy(home: Path, config: Config) -> int:
     pool = config.prefect.work_pool
     if pool is None:
         message = "missing; name the pool that workers take runs from, or use serve"
-        raise ConfigError([Problem(_file_of(home, "prefect"), "prefect.work_pool", message)])
+        raise ConfigError([Problem(file_of(home, "prefect"), "prefect.work_pool", message)])
     made = deployments(home, config, work_pool=pool)
     with _answering() as client:
         _need_pool(client, pool)

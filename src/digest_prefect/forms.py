@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from digest.config import ALL
 from digest.model import Rhythm
 from digest.settling import DECISIONS
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from digest.config import Config
-
-#: What stands for every one of its kind, first in its drop-down.
-ALL = "all"
 
 #: Drop-downs that config does not change. A flow that states its own choices keeps them.
 _FIXED = {

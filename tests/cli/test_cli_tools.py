@@ -8,7 +8,9 @@ import pytest
 import typer.main
 
 from digest.cli import app
+from digest.config import FLOWS
 from digest.logs import logging_to, mask
+from digest.settings import flow_file
 
 COMMANDS = typer.main.get_command(app)
 
@@ -47,6 +49,47 @@ def test_check_says_every_fault_at_once_and_writes_nothing(desk):
     assert [fault["file"] for fault in faults] == ["templates/email/weekly/subject.txt"]
     assert "nonsense" in faults[0]["message"]
     assert set(desk.home.rglob("*")) == before
+
+
+def test_check_finds_a_flow_that_is_missing_where_flows_are_served(desk):
+    flows = desk.home / "flows"
+    flows.mkdir()
+    for name in FLOWS:
+        (desk.home / flow_file(name)).touch()
+    assert desk.json("check")["ok"]
+    (flows / "send_issue.py").unlink()
+    (fault,) = desk.json("check", code=2)["errors"]
+    assert (fault["file"], fault["message"]) == (
+        "flows/send_issue.py",
+        "missing; it holds the flow send-issue",
+    )
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise's
+def test_check_finds_an_address_of_alerts_that_apprise_does_not_know(desk, monkeypatch):
+    monkeypatch.setenv("DIGEST_ALERTS_URL", "json://127.0.0.1:1/")
+    assert desk.json("check")["ok"]
+    monkeypatch.setenv("DIGEST_ALERTS_URL", "slacc://secret-token")
+    done = desk.run("check", code=2)
+    assert "config/flows.toml: alerts.apprise_url: not an address that Apprise knows" in done.out
+    assert "secret-token" not in done.out + done.err
+
+
+def test_a_port_that_is_none_is_a_fault_of_config(desk, monkeypatch):
+    monkeypatch.setenv("DIGEST_PREFECT_PORT", "abc")
+    for command in ("check", "up"):
+        done = desk.run(command, code=2)
+        assert "prefect.api_url: must have a port between 1 and 65535" in done.out + done.err
+
+
+@pytest.mark.parametrize("command", [("overdue",), ("issues",), ("ingest",), ("up",)])
+def test_a_var_that_is_a_file_is_a_sentence(desk, command):
+    (desk.home / "flows").mkdir()
+    for name in FLOWS:
+        (desk.home / flow_file(name)).touch()
+    (desk.home / "var").write_text("", encoding="utf-8")
+    done = desk.run(*command, code=2)
+    assert f"cannot write to {desk.home / 'var'}: it is a file, not a folder" in done.err
 
 
 def test_a_fault_of_config_stops_every_command_with_the_way_out(desk):

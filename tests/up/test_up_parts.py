@@ -17,7 +17,7 @@ from digest.up.environment import (
     sqlite_url,
 )
 from digest.up.place import Place
-from digest.up.ports import free_port, pages_port, prefect_port, require_free
+from digest.up.ports import free_port, pages_port, prefect_port, require_free, require_two
 from digest.up.privacy import narrow
 
 CONNECTION = Connection("http://127.0.0.1:4311/api", "digest:Xyzzy42")
@@ -43,11 +43,29 @@ def test_the_option_names_prefects_port_before_config(config):
 
 @pytest.mark.parametrize(
     "url",
-    ["https://prefect.example.org/api", "https://127.0.0.1:4200/api", "http://127.0.0.1:4200/x"],
+    [
+        "https://prefect.example.org/api",
+        "https://127.0.0.1:4200/api",
+        "http://127.0.0.1:4200/x/api",
+    ],
 )
 def test_a_server_elsewhere_is_not_started_here(config, url):
     with pytest.raises(UsageError, match="api_url"):
         prefect_port(with_api(config, url), None)
+
+
+def test_the_port_asked_for_is_the_one_advised(config):
+    elsewhere = with_api(config, "https://127.0.0.1:4311/api")
+    with pytest.raises(UsageError, match=r"say http://127\.0\.0\.1:4311/api"):
+        prefect_port(elsewhere, None)
+    with pytest.raises(UsageError, match=r"say http://127\.0\.0\.1:4300/api"):
+        prefect_port(elsewhere, 4300)
+
+
+def test_prefect_and_the_pages_want_a_port_each():
+    require_two(4200, 8780)
+    with pytest.raises(UsageError, match=r"port 8780 .*\[prefect\] api_url.*\[site\] links_url"):
+        require_two(8780, 8780)
 
 
 def test_pages_answer_where_links_lead(config):

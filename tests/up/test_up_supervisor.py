@@ -5,11 +5,25 @@ import signal
 
 import pytest
 
-from digest.errors import UsageError
-from digest.up.child import launch, stop
+from digest.errors import ConfigError, UsageError
+from digest.sample.live import go_live
+from digest.settings import load_config
+from digest.up.child import ChildError, launch, stop
+from digest.up.connection import Connection, write_connection
 from digest.up.place import Place
 from digest.up.restarts import MEMORY_SECONDS, MOST_DEATHS, wait_after
-from digest.up.supervisor import GaveUpError, StoppedError, Team, Wish, alone, listening
+from digest.up.supervisor import (
+    GaveUpError,
+    StoppedError,
+    Team,
+    Wish,
+    _serve,
+    _Starting,
+    alone,
+    listening,
+    require_alone,
+    running,
+)
 
 
 def test_the_wait_grows_with_each_death():
@@ -97,6 +111,63 @@ def test_there_is_one_supervisor_of_a_home(tmp_path):
         pass
     with alone(place):
         pass
+
+
+def test_whoever_asks_for_a_second_one_is_told_where_the_first_is(tmp_path):
+    place = Place(tmp_path)
+    require_alone(place)
+    with alone(place):
+        write_connection(tmp_path, Connection("http://127.0.0.1:4311/api", "digest:secret"))
+        with pytest.raises(UsageError) as caught:
+            require_alone(place)
+    assert str(caught.value) == (
+        f"digest up runs already on {tmp_path}: process {os.getpid()}; open "
+        f"http://127.0.0.1:4311, or stop it with Ctrl-C there or kill -INT {os.getpid()}"
+    )
+    require_alone(place)
+
+
+def test_the_sample_reads_nothing_while_a_first_one_runs(tmp_path, capsys):
+    with alone(Place(tmp_path)):
+        assert go_live(tmp_path, 0) == 2
+    assert "digest: digest up runs already" in capsys.readouterr().err
+    assert not (tmp_path / "var" / "sample-anchor").exists()
+
+
+def test_one_port_for_two_is_found_before_anything_starts(sample_config):
+    config = load_config(sample_config, {"DIGEST_PREFECT_PORT": "8780"})
+    with (
+        pytest.raises(UsageError, match="port 8780 is meant for"),
+        running(sample_config, config),
+    ):
+        pass
+    assert not (sample_config / "var").exists()
+
+
+def test_a_missing_flow_is_found_before_anything_starts(sample_config):
+    with (
+        pytest.raises(ConfigError, match=r"flows/send_issue\.py: missing"),
+        running(sample_config, load_config(sample_config, {})),
+    ):
+        pass
+    assert not (sample_config / "var").exists()
+
+
+def test_each_part_is_told_before_it_starts(shell):
+    told = []
+    starting = _Starting(Team(told.append), told.append, Wish())
+    stop(starting.launch_and_wait(shell("exec sleep 60"), lambda _: True, 5))
+    assert told[0] == "Starting the part ..."
+    assert told[1].startswith("The part: ready (")
+
+
+def test_what_the_catalogue_finds_wrong_is_the_operators_to_cure(shell):
+    starting = _Starting(Team(lambda _: None), lambda _: None, Wish())
+    nowhere = Connection("http://127.0.0.1:1/api")
+    with pytest.raises(UsageError, match="schedules wrong"):
+        _serve(starting, shell("echo schedules wrong; exit 2"), nowhere)
+    with pytest.raises(ChildError, match="ended with code 1"):
+        _serve(starting, shell("exit 1"), nowhere)
 
 
 def test_a_home_that_cannot_be_written_is_a_sentence(tmp_path):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check(home: Home = None, as_json: Json = False) -> None:
-    """Validate all of config and templates; writes nothing.
+    """Validate all of config and templates, and see that no flow is missing; writes nothing.
 
     Example: digest check
     """
@@ -31,18 +31,27 @@ def check(home: Home = None, as_json: Json = False) -> None:
 
 
 def _problems(home: Home) -> list[Problem]:
+    from digest.alerts import alert_problems
     from digest.errors import ConfigError
     from digest.issues.render import folder_problems, template_problems
-    from digest.settings import find_home, load_config
+    from digest.settings import file_of, find_home, load_config, missing_flows
     from digest.social.checking import template_problems as social_problems
 
     folder = find_home(home)
+    # A home that only the command line works on serves no flows, and needs none.
+    serves = any((folder / name).exists() for name in ("flows", "deploy"))
+    flows = missing_flows(folder) if serves else []
     try:
         config = load_config(folder)
     except ConfigError as error:
-        return [*error.problems, *folder_problems(folder / "templates")]
-    found = template_problems(folder / "templates", config)
-    return sorted([*found, *social_problems(folder / "templates", config)])
+        return [*error.problems, *flows, *folder_problems(folder / "templates")]
+    found = [
+        *flows,
+        *alert_problems(config.alerts, file_of(folder, "alerts")),
+        *template_problems(folder / "templates", config),
+        *social_problems(folder / "templates", config),
+    ]
+    return sorted(found)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 from digest.cli import main as digest
+from digest.errors import UsageError
+from digest.files import make_folder
 from digest.sample.blog import read_anchor
 from digest.sample.server import HOST, SampleServer
+from digest.up.place import Place
+from digest.up.supervisor import require_alone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,9 +25,16 @@ if TYPE_CHECKING:
 def go_live(home: Path, port: int) -> int:
     """Serve the blog, read it, import its readers, and run `digest up`; the exit code.
 
+    2 where `digest up` runs on this home already, before anything is read.
+
     Raises OSError where the port is taken by something else than the blog.
     """
-    (home / "var").mkdir(exist_ok=True)
+    try:
+        require_alone(Place(home))
+        make_folder(home / "var")
+    except UsageError as error:
+        sys.stderr.write(f"digest: {error}\n")
+        return 2
     anchor = read_anchor(home / "var" / "sample-anchor", datetime.now(UTC))
     # `digest up` runs in this process, which so gets Ctrl-C once; its children inherit this.
     os.environ["DIGEST_SAMPLE_PORT"] = str(port)

@@ -95,6 +95,11 @@ class Child:
 class ChildError(DigestError):
     """A child ended before it was ready; the message has the last lines of its log."""
 
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        """Its exit code, where it ended by itself."""
+
 
 def launch(program: Program) -> Child:
     """Start the program. Raises ChildError where it cannot even be started."""
@@ -143,7 +148,8 @@ def wait_until(
         check()
         code = child.ended()
         if code is not None:
-            raise ChildError(f"{child.program.title} {how_it_ended(code)}.\n{last_lines(child)}")
+            how = how_it_ended(code)
+            raise ChildError(f"{child.program.title} {how}.\n{last_lines(child)}", code)
         if time.monotonic() > until:
             raise ChildError(
                 f"{child.program.title} was not ready after {seconds:.0f} s.\n{last_lines(child)}"

@@ -36,7 +36,7 @@ def read_connection(
 
     The password of `digest up` is for its own server: one that the environment names gets none.
     """
-    left = _left(connection_path(app_home))
+    left = connection_left(app_home)
     known = left or Connection(config.prefect.api_url)
     url = environ.get("PREFECT_API_URL") or known.api_url
     auth = environ.get("PREFECT_API_AUTH_STRING")
@@ -55,8 +55,9 @@ def connection_path(home: Path) -> Path:
     return Place(home).prefect / "connection.json"
 
 
-def _left(path: Path) -> Connection | None:
+def connection_left(home: Path) -> Connection | None:
+    """What the running `digest up` left, if any did."""
     try:
-        return Connection(**json.loads(path.read_text(encoding="utf-8")))
+        return Connection(**json.loads(connection_path(home).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None

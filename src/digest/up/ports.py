@@ -19,6 +19,7 @@ PAGES_PORT = 8780
 
 _THIS_MACHINE = ("127.0.0.1", "localhost")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_PREFECTS_OWN = 4200
 
 PREFECT_CURE = "digest up --port N, or [prefect] api_url in config"
 PAGES_CURE = "[site] links_url in config"
@@ -29,9 +30,10 @@ def prefect_port(config: Config, option: int | None) -> int:
     parts = urlsplit(config.prefect.api_url)
     ours = parts.scheme == "http" and parts.hostname in _THIS_MACHINE
     if not ours or parts.path.rstrip("/") != "/api":
+        port = option or parts.port or _PREFECTS_OWN
         raise UsageError(
             f"[prefect] api_url is {config.prefect.api_url}; digest up starts a server on this "
-            f"machine: say http://{HOST}:4200/api, or serve flows to that one instead"
+            f"machine: say http://{HOST}:{port}/api, or serve flows to that one instead"
         )
     return option or parts.port or _DEFAULT_PORTS["http"]
 
@@ -42,6 +44,15 @@ def pages_port(config: Config) -> int:
     if parts.hostname not in _THIS_MACHINE:
         return PAGES_PORT
     return parts.port or _DEFAULT_PORTS[parts.scheme]
+
+
+def require_two(prefect: int, pages: int) -> None:
+    """Raises UsageError where Prefect and the pages would be on one port."""
+    if prefect == pages:
+        raise UsageError(
+            f"port {prefect} is meant for Prefect and for the pages; name another for Prefect "
+            f"({PREFECT_CURE}) or for the pages ({PAGES_CURE})"
+        )
 
 
 def require_free(port: int, what: str, cure: str) -> None:

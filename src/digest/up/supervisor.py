@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from digest import locks
-from digest.errors import DigestError, UsageError
-from digest.files import replace_text
+from digest.errors import ConfigError, DigestError, UsageError
+from digest.files import make_folder, replace_text
+from digest.settings import missing_flows
 from digest.store.engine import EMBEDDED
 from digest.up import parts
 from digest.up.child import ChildError, end_leftover, how_it_ended, launch, start, stop, wait_until
-from digest.up.connection import Connection, connection_path, write_connection
+from digest.up.connection import Connection, connection_left, connection_path, write_connection
 from digest.up.environment import sqlite_url
 from digest.up.place import Place
 from digest.up.ports import (
@@ -26,6 +27,7 @@ from digest.up.ports import (
     pages_port,
     prefect_port,
     require_free,
+    require_two,
 )
 from digest.up.postgres import PostgresError, clear_away, start_postgres
 from digest.up.privacy import keep_to_itself
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
 
 #: In this order they are stopped, and those of an earlier supervisor that was killed ended.
 STOPPING = ("web", "flows", "prefect-server", "postgres")
+
+#: What the catalogue ends with where config or a flow's file is wrong.
+_MISCONFIGURED = 2
 
 #: How often the children are looked at.
 _ROUND_SECONDS = 0.25
@@ -173,12 +178,15 @@ def running(
 ) -> Iterator[Up]:
     """All of it, ready; stopped at the end of the block, in the opposite order.
 
-    Raises UsageError for what the operator can cure, ChildError for a part that did not start,
-    StoppedError where `wish` came before all was ready.
+    Raises UsageError and ConfigError for what the operator can cure, ChildError for a part that
+    did not start, StoppedError where `wish` came before all was ready.
     """
     wish = wish or Wish()
     place = Place(home)
     api_port, web_port = prefect_port(config, port), pages_port(config)
+    require_two(api_port, web_port)
+    if missing := missing_flows(home):
+        raise ConfigError(missing)
     with alone(place), ExitStack() as afterwards, ExitStack() as stack:
         _end_leftovers(place, tell)
         require_free(api_port, "Prefect", PREFECT_CURE)
@@ -200,9 +208,7 @@ def running(
         )
         keep_to_itself(place, connection)
         write_connection(home, connection)
-        runner = starting.launch_and_wait(
-            flows, lambda child: parts.flows_ready(child, connection), parts.RUNNER_SECONDS
-        )
+        runner = _serve(starting, flows, connection)
         starting.wait(pages, lambda _: parts.web_ready(web_port), parts.WEB_SECONDS)
         yield Up(
             place=place,
@@ -249,19 +255,35 @@ def prefect_server(
 @contextmanager
 def alone(place: Place) -> Iterator[None]:
     """Be the one supervisor of this home. Raises UsageError where another one runs."""
+    make_folder(place.var)
     try:
         place.make()
         handle = locks.take(place.run / "up.lock")
     except OSError as error:
         raise UsageError(f"cannot write to {place.var}: {error.strerror or error}") from error
     if handle is None:
-        pid = locks.holder(place.run / "up.lock")
-        raise UsageError(f"digest up runs already on {place.home}: process {pid}")
+        raise UsageError(_runs_already(place))
     try:
         locks.sign(handle, os.getpid())
         yield
     finally:
         os.close(handle)
+
+
+def require_alone(place: Place) -> None:
+    """Raises UsageError where a supervisor of this home runs already."""
+    if locks.is_held(place.run / "up.lock"):
+        raise UsageError(_runs_already(place))
+
+
+def _runs_already(place: Place) -> str:
+    pid = locks.holder(place.run / "up.lock")
+    left = connection_left(place.home)
+    look = f"open {left.ui_url}, or " if left else ""
+    return (
+        f"digest up runs already on {place.home}: process {pid}; {look}stop it with Ctrl-C there "
+        f"or kill -INT {pid}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +296,7 @@ class _Starting:
 
     def launch(self, program: Program) -> Child:
         self.wish.check()
+        self.tell(f"Starting {program.title} ...")
         return self.team.add(launch(program))
 
     def launch_and_wait(
@@ -290,6 +313,18 @@ class _Starting:
         self.tell(f"{_first_up(child.program.title)}: ready ({took:.1f} s)")
 
 
+def _serve(starting: _Starting, flows: Program, connection: Connection) -> Child:
+    """Start the runner. What the catalogue found wrong with config is the operator's to cure."""
+    try:
+        return starting.launch_and_wait(
+            flows, lambda child: parts.flows_ready(child, connection), parts.RUNNER_SECONDS
+        )
+    except ChildError as error:
+        if error.code == _MISCONFIGURED:
+            raise UsageError(str(error)) from error
+        raise
+
+
 def _databases(
     starting: _Starting,
     afterwards: ExitStack,
@@ -302,6 +337,7 @@ def _databases(
     if config.prefect.database == "sqlite" and not ours:
         return sqlite_url(place)
     began = time.monotonic()
+    starting.tell("Starting PostgreSQL ...")
     try:
         postgres = start_postgres(place, environ, starting.wish.check)
     except PostgresError as error:
