@@ -199,9 +199,9 @@ class Stack:
         return {one["key"]: json.loads(one["value"]) for one in found}
 
     def question(self, run: str) -> str:
-        """The text above the form that is open."""
-        keys = self.state(run)["state"]["state_details"]["run_input_keyset"]
-        return self.inputs(run)[keys["description"]]
+        """The text above the form that is open; Prefect stores it after the state."""
+        key = self.state(run)["state"]["state_details"]["run_input_keyset"]["description"]
+        return until(lambda: self.inputs(run).get(key), 30)
 
     def everything_shown(self) -> str:
         """All that Prefect keeps of all runs: parameters, names, logs, artifacts, inputs."""
