@@ -66,9 +66,10 @@ def test_a_draft_is_shown_as_most_readers_get_it(parted, any_client):
     issue = parted.draft()
     path = parted.preview_path(issue.id)
     page = any_client.get(path).text
-    assert "As 2 of 3 readers get it: 1 of 3 posts." in page
+    assert "As 2 of 3 readers get it: 1 of 3 posts<" in page
     assert page.count("Not in the mail above.") == 2
     assert page.count('aria-current="true"') == 1
+    assert "The findings are those of the whole issue." in page
     (mail, _) = frames(page)
     for name in ("ann", "cat"):
         files = mail_for(parted, issue.id, name)
@@ -87,7 +88,7 @@ def test_every_row_leads_to_its_own_variant(parted, any_client):
         assert any_client.get(mail).content == mail_for(parted, issue.id, name)["issue.html"]
     assert len(rows(page)) == 2
     whole = any_client.get(whole_of(page)).text
-    assert "As 1 of 3 readers gets it: 3 of 3 posts." in whole
+    assert "As 1 of 3 readers gets it: 3 of 3 posts<" in whole
     assert "Not in the mail above." not in whole
     assert whole_of(whole) is None
 
@@ -95,7 +96,7 @@ def test_every_row_leads_to_its_own_variant(parted, any_client):
 def test_a_look_shows_what_most_readers_would_get(parted, any_client):
     before = parted.dump()
     looked = any_client.get(parted.look_path()).text
-    assert "As 2 of 3 readers get it: 1 of 3 posts." in looked
+    assert "As 2 of 3 readers get it: 1 of 3 posts<" in looked
     (mail, _) = frames(looked)
     small = any_client.get(mail).content
     large = any_client.get(frames(any_client.get(whole_of(looked)).text)[0]).content
@@ -127,7 +128,7 @@ def test_a_frozen_issue_shows_what_its_recipients_get(parted, any_client):
     parted.reader("dan")
     path = parted.preview_path(frozen.id)
     page = any_client.get(path).text
-    assert "As 2 of 3 readers get it: 1 of 3 posts." in page
+    assert "As 2 of 3 readers get it: 1 of 3 posts<" in page
     for name, mask in (("ann", MOST), ("bob", WHOLE)):
         shown = any_client.get(f"{path}/mail?mask={mask}").content
         assert shown == mail_for(parted, frozen.id, name)["issue.html"]
