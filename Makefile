@@ -26,7 +26,7 @@ blog: $(VENV)/run.stamp ## Serve the sample blog, so that pictures and links in 
 	@$(BIN)/python -m digest.sample serve --anchor-file var/sample-anchor --port $(PORT)
 
 test: $(VENV)/dev.stamp ## Set up, then run the tests
-	@$(BIN)/python -m pytest -n auto --dist loadgroup
+	@$(BIN)/python -m pytest -n auto --dist loadscope
 
 test-kill: $(VENV)/dev.stamp ## SIGKILL a delivery twenty times against a real SMTP server
 	@$(BIN)/python -m pytest -m kill

@@ -8,7 +8,7 @@ import warnings
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy.engine import URL
+    from xdist.scheduler import LoadScopeScheduling
 
     from stack import Stack
 
@@ -29,6 +30,25 @@ if TYPE_CHECKING:
 
 #: A Sunday evening in the week that most tests play in.
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
+
+
+#: Tests that share a server, and go to one worker: the server of `digest up`, and Prefect's own.
+SHARING = {"tests/live/": "live", "tests/flows/": "server", "tests/deploy/": "server"}
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """One test at a time to whichever worker is free, those that share a server first.
+
+    xdist's own groups need a pytest before 9.2: with later ones they silently do nothing.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class BySharing(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            shared = (name for folder, name in SHARING.items() if nodeid.startswith(folder))
+            return next(shared, nodeid)
+
+    return BySharing(config, log)
 
 
 @pytest.fixture

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from .conftest import PrefectServer
 
 pytestmark = [
-    pytest.mark.xdist_group("prefect"),
     pytest.mark.postgres,
     pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning"),  # Apprise's
 ]

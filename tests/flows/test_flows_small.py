@@ -13,8 +13,6 @@ from digest.model import DeliveryState
 from digest.store.runs import Beginning, begin_run
 from digest.store.tables import deliveries, issue_transitions, issues, posts, publications, threads
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 
 def count(desk, column, *where) -> int:
     with desk.app() as app, app.store.read() as c:
