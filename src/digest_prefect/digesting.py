@@ -107,7 +107,9 @@ def send(run: Run, issue_id: int, *, dry_run: bool) -> State[Any]:
     """Go on with an issue by its number, or say what that would do."""
     if dry_run:
         return answered(run, lambda: _rehearse_issue(run, issue_id))
-    return answered(run, lambda: _carry_on(run, issue_id, insist=not run.by_itself))
+    # Once: a hold that somebody decides on while it asks is not lifted when it wakes.
+    insist = not run.by_itself and not run.again
+    return answered(run, lambda: _carry_on(run, issue_id, insist=insist))
 
 
 def _carry_on(run: Run, issue_id: int, *, insist: bool = False) -> State[Any]:
@@ -261,8 +263,9 @@ def _finish(run: Run, sent: Sent, faults: list[str]) -> State[Any]:
     key = f"account-{issue.id}"
     show(key, account_markdown(sent, left_out), f"Issue {issue.id}: who got it")
     run.record.counts = {"submitted": sent.account.submitted}
-    if issue.state is IssueState.PAUSED and _by_a_person(run, issue.id):
-        return ended(run, "Paused", f"issue {issue.id} is {sent.note}", outcome="partial")
+    if issue.state in _STOPPED and _by_a_person(run, issue.id):
+        name = "Held" if issue.state is IssueState.HELD else "Paused"
+        return ended(run, name, f"issue {issue.id} is {sent.note}", outcome="partial")
     if sent.account.claimed or sent.account.submitting:
         message = f"another worker is sending issue {issue.id}; see digest account {issue.id}"
         return ended(run, "Waiting", message, outcome="partial")

@@ -160,3 +160,16 @@ def test_an_issue_that_is_not_there_is_a_sentence(stack):
     done = stack.wait(stack.run("send-issue", issue=999, dry_run=False), "FAILED", "COMPLETED")
     assert done["state"]["type"] == "FAILED"
     assert done["state"]["message"] == "there is no issue 999; `digest issues` lists them"
+
+
+def test_a_hold_decided_elsewhere_is_not_lifted_by_the_run_it_wakes(stack):
+    first = stack.run("theme-digest", theme="commissioning", dry_run=False)
+    assert stack.wait(first)["state"]["name"] == "Suspended"
+    issue = stack.digest("issues", "weekly")[0]["issue"]
+    stack.answer(first, decision="hold", who_decides="Maya")
+    assert stack.wait(first, "COMPLETED", "FAILED")["state"]["name"] == "Held"
+    again = stack.run("send-issue", issue=issue, dry_run=False)
+    assert stack.wait(again)["state"]["name"] == "Suspended"
+    stack.digest("hold", str(issue), "--by", "Ben", "--reason", "not this week")
+    assert stack.wait(again, "COMPLETED", "FAILED")["state"]["name"] == "Held"
+    assert issue_state(stack, issue) == "held"
