@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from digest.errors import UsageError
 from digest.issues.compose import newsletter_of
 from digest.issues.render import render_opt_in
+from digest.links import TEST_TOKEN
 from digest.mail.addresses import AddressProblem, parse_address
 from digest.mail.decisions import decide
 from digest.mail.letters import domain_of, issue_letter
@@ -49,7 +50,7 @@ def send_test_copy(app: App, issue_id: int, to: str) -> NoticeSent:
     variant = StoredVariant(0, f"[Test] {issue.subject}", issue.html, issue.text)
     letter = issue_letter(app.config.site, newsletter, variant, issue)
     # The token of no subscription: a click in a test copy can take nobody off.
-    links = reader_links(app.config.site.links_url, newsletter.unsubscribe_mailto, "TEST")
+    links = reader_links(app.config.site.links_url, newsletter.unsubscribe_mailto, TEST_TOKEN)
     key = f"test:{issue_id}:{address.key}:{app.clock().isoformat()}"
     notice = _notice(app, newsletter, "test", key, address.display, address.key)
     return _submit(app, newsletter, replace(notice, issue_id=issue_id), letter, links)

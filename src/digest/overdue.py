@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from digest.config import rhythm_of
 from digest.issues.due import decision_due, last_due
+from digest.issues.scope import issue_name
 from digest.model import IssueState
 from digest.store import underway
 from digest.store.issues import find_current, find_ended
@@ -49,9 +50,8 @@ class Overdue:
     @property
     def name(self) -> str:
         """How people call it: "weekly 2026-W47 (issue 3)"."""
-        scope = "" if self.scope == "all" else f"{self.scope} "
         number = f" (issue {self.issue})" if self.issue is not None else ""
-        return f"{self.newsletter} {scope}{self.period}{number}"
+        return issue_name(self.newsletter, self.scope, self.period) + number
 
 
 def overdue(store: Store, config: Config, now: datetime) -> list[Overdue]:

@@ -38,10 +38,21 @@ class SurpriseError(Exception):
     """What went wrong, with the addresses in it made unreadable."""
 
 
-def unaddressed(error: Exception) -> Exception:
-    """The fault as Prefect may see it, which keeps and shows whatever a fault says."""
-    said = f"{type(error).__name__}: {error}"
-    return error if mask(said) == said else SurpriseError(mask(said))
+@contextmanager
+def unaddressed(*known: type[Exception]) -> Iterator[None]:
+    """Raise a fault as Prefect may see it, which keeps and shows whatever a fault says.
+
+    Those `known` to be told apart by their type stay as they are.
+    """
+    try:
+        yield
+    except known:
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        if mask(said) == said:
+            raise
+        raise SurpriseError(mask(said)) from None
 
 
 #: Tags the runs that housekeeping starts.
@@ -57,6 +68,8 @@ class Run:
     #: Prefect's id of the run, the same through suspension and retries.
     id: str
     flow: str
+    #: Who acts in what this run does by itself.
+    actor: str
     #: When it was meant to start (UTC): what a period is told by, never the moment it did.
     scheduled_at: datetime
     by_schedule: bool
@@ -70,11 +83,6 @@ class Run:
     retried: bool
     #: The issue that an earlier try of this run was about.
     issue_id: int | None
-
-    @property
-    def actor(self) -> str:
-        """Who acts in what this run does by itself."""
-        return "schedule" if self.by_schedule else "prefect"
 
     def lateness(self) -> timedelta | None:
         """How late a scheduled run came, where that is later than its flow allows.
@@ -113,6 +121,7 @@ def running() -> Iterator[Run]:
                 record=record,
                 id=run_id,
                 flow=what,
+                actor=actor,
                 scheduled_at=_utc(flow_run.expected_start_time) or app.clock(),
                 by_schedule=by_schedule,
                 by_itself=HOUSEKEEPING in flow_run.tags,
@@ -121,13 +130,8 @@ def running() -> Iterator[Run]:
                 retried=bool(tries) and _retried(flow_run.id),
                 issue_id=abouts[-1] if abouts else None,
             )
-            try:
+            with unaddressed():
                 yield made
-            except Exception as error:
-                shown = unaddressed(error)
-                if shown is error:
-                    raise
-                raise shown from None
 
 
 def _retried(run_id: UUID) -> bool:

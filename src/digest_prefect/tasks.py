@@ -37,15 +37,8 @@ def work(name: str, step: Callable[[], T], *, retries: int = 0) -> T:
     """
 
     def guarded() -> T:
-        try:
+        with unaddressed(NotNow, OperationalError):
             return step()
-        except (NotNow, OperationalError):
-            raise
-        except Exception as error:
-            shown = unaddressed(error)
-            if shown is error:
-                raise
-            raise shown from None
 
     made = task(
         name=name,

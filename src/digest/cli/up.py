@@ -43,13 +43,13 @@ def up(home: Home = None, port: Port = None, as_json: Json = False) -> None:
     began, wish = time.monotonic(), Wish()
     try:
         with (
+            # Stopped before all was ready: as good an end as any other.
+            suppress(StoppedError),
             listening(wish),
             running(folder, config, port=port, tell=tell, wish=wish) as all_,
         ):
             report(all_, config, time.monotonic() - began, as_json=as_json)
             all_.look_after_until(wish.to_stop)
-    except StoppedError:
-        pass
     except (ChildError, GaveUpError) as error:
         tell(f"digest: {error}")
         finish(1)

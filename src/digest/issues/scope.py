@@ -56,6 +56,11 @@ def make_scope(config: Config, series: str | None, theme: str | None) -> Scope:
     return ALL
 
 
+def issue_name(newsletter: str, scope: str, period: str) -> str:
+    """How people call an issue: "weekly 2026-W47", "weekly series:ipc 2026-W47"."""
+    return " ".join((newsletter, *(() if scope == str(ALL) else (scope,)), period))
+
+
 def parse_scope(text: str) -> Scope:
     """A scope as `str()` wrote it."""
     kind, _, slug = text.partition(":")

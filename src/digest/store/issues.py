@@ -9,6 +9,7 @@ from sqlalchemy import and_, insert, select, update
 
 from digest.errors import StateError, UsageError
 from digest.issues.lifecycle import BEFORE_FREEZE, TAKING, check_transition
+from digest.issues.scope import issue_name
 from digest.model import Act, Check, IssueState, Pick, Rhythm, Severity
 from digest.picks.candidates import CARRYING, DROPPED, History
 from digest.store.dialect import insert_ignore
@@ -52,8 +53,7 @@ class Issue:
     @property
     def name(self) -> str:
         """How people call it: "weekly 2026-W47", "weekly series:ipc 2026-W47"."""
-        scope = "" if self.scope == "all" else f"{self.scope} "
-        return f"{self.newsletter} {scope}{self.period}"
+        return issue_name(self.newsletter, self.scope, self.period)
 
     @property
     def set_aside(self) -> bool:

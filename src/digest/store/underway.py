@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, exists, func, or_, select
 
+from digest.issues.scope import issue_name
 from digest.model import Check, DeliveryState, IssueState, Rhythm, Severity
 from digest.store.issues import checks_from_json
 from digest.store.tables import asks, deliveries, issue_transitions, issues, runs
@@ -61,8 +62,7 @@ class Underway:
     @property
     def name(self) -> str:
         """How people call it: "weekly 2026-W47", "weekly series:ipc 2026-W47"."""
-        scope = "" if self.scope == "all" else f"{self.scope} "
-        return f"{self.newsletter} {scope}{self.period}"
+        return issue_name(self.newsletter, self.scope, self.period)
 
     @property
     def errors(self) -> tuple[Check, ...]:
