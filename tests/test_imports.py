@@ -21,7 +21,7 @@ LAYERS = [
         "digest.ports",
         "digest.up.place",
     ),
-    ("digest.config",),
+    ("digest.config", "digest.config_social", "digest.config_types"),
     # Decisions: pure functions of values.
     (
         "digest.picks",

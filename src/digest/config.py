@@ -1,153 +1,37 @@
 """What an operator declares in `config/*.toml`, as frozen values.
 
 Every top-level table may stand in any file of the folder; `digest.settings` reads
-and merges them and reports every fault at once. Unknown keys are faults.
+and merges them and reports every fault at once. Unknown keys are faults. What is declared of
+channels stands in `digest.config_social`.
 """
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeAlias
-from urllib.parse import SplitResult, urlsplit
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StringConstraints,
+from pydantic import AwareDatetime, Field, SecretStr, StringConstraints
+
+from digest.config_social import Channel, Hashtags
+from digest.config_types import (
+    Address,
+    ApiUrl,
+    Cron,
+    Declared,
+    Hashtag,
+    HttpUrl,
+    Line,
+    Pattern,
+    Slug,
+    Term,
+    ZoneName,
 )
-
 from digest.model import Rhythm
-
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\r\n]+$")]
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-
-_CRON_FIELDS = 5
-_NO_CRON = "not a cron expression of five fields such as 0 8 * * 1"
-
-
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be an absolute http:// or https:// address")
-    if not _has_good_port(parts):
-        raise ValueError("must have a port between 1 and 65535, or none and no colon")
-    return value
-
-
-def _has_good_port(parts: SplitResult) -> bool:
-    try:
-        return parts.port != 0 and not parts.netloc.endswith(":")
-    except ValueError:
-        return False
-
-
-def _api_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.query or parts.fragment or not parts.path.rstrip("/").endswith("/api"):
-        raise ValueError("must be the address of Prefect's API, which ends in /api")
-    return value
-
-
-def _time_zone(value: str) -> str:
-    if value not in available_timezones():
-        raise ValueError(f"no such time zone {value!r}; use an IANA name such as Europe/London")
-    return value
-
-
-def _pattern(value: str) -> str:
-    try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-    return value
-
-
-def _hashtag(value: str) -> str:
-    if not re.fullmatch(r"\w+", value) or value.isdigit():
-        raise ValueError("letters, digits and _ only, not digits alone, and without the #")
-    return value
-
-
-def _term(value: str) -> str:
-    if not re.fullmatch(r"(\w+|\w{2,}\*)([ -](\w+|\w{2,}\*))*", value):
-        raise ValueError(
-            "must be words of letters and digits, parted by a space or hyphen;"
-            " * only at the end of a word, after at least two letters"
-        )
-    return value
-
-
-def _address(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+", value):
-        raise ValueError("must be a plain e-mail address such as digest@example.org")
-    return value
-
-
-def _cron(value: str) -> str:
-    fields = value.split()
-    if len(fields) != _CRON_FIELDS:
-        raise ValueError(_NO_CRON)
-    # The moment is of no account: only the expression is read.
-    try:
-        CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
-    except CronSimError as error:
-        raise ValueError(f"{_NO_CRON}: {error}") from None
-    for part in (part for field in fields for part in field.split(",")):
-        _plain(part)
-    _days_of_one_meaning(day=fields[2], weekday=fields[4])
-    return value
-
-
-# Prefect, which starts the runs, reads cron with another parser than `digest overdue`: what the
-# two do not agree on is refused.
-
-
-def _plain(part: str) -> None:
-    if re.match(r"\w+/", part):
-        raise ValueError(f"{part}: a step needs * or a range, such as */2 or 1-5/2")
-    if re.fullmatch(r"(\w+)-\1(/.*)?", part):
-        raise ValueError(f"{part}: a range of one; say it without the -")
-
-
-def _days_of_one_meaning(*, day: str, weekday: str) -> None:
-    if "W" in day.upper() or "L" in weekday.upper():
-        raise ValueError("Prefect knows neither W nor the L of a weekday; name the days")
-    if "*" in {day, weekday}:
-        mixed = "#" in weekday and not all("#" in part for part in weekday.split(","))
-    else:
-        mixed = any(sign in day + weekday for sign in "#*")
-    if mixed:
-        raise ValueError(
-            "these days of the month and weekdays can be read in two ways; make it two schedules"
-        )
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-ApiUrl = Annotated[HttpUrl, AfterValidator(_api_url)]
-ZoneName = Annotated[str, AfterValidator(_time_zone)]
-Pattern = Annotated[str, AfterValidator(_pattern)]
-Hashtag = Annotated[str, AfterValidator(_hashtag)]
-Term = Annotated[str, AfterValidator(_term)]
-Address = Annotated[str, AfterValidator(_address)]
-Cron = Annotated[str, AfterValidator(_cron)]
 
 #: What becomes of an issue that nobody decided on in time, or whose run came too late:
 #: it goes out, waits for an editor, or leaves its posts to the next issue.
 Policy: TypeAlias = Literal["send", "hold", "roll"]
-
-
-class Declared(BaseModel):
-    """Base of every table: frozen, and a key nobody knows is a fault."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Site(Declared):
@@ -320,36 +204,6 @@ class Newsletter(Declared):
     """Default: the site's."""
 
 
-class Slots(Declared):
-    """When a channel publishes, in its own time zone."""
-
-    weekdays: Annotated[tuple[Weekday, ...], Field(min_length=1)] = (
-        "mon",
-        "tue",
-        "wed",
-        "thu",
-        "fri",
-    )
-    times: Annotated[tuple[time, ...], Field(min_length=1)] = (time(9, 30),)
-    pace_minutes: Annotated[int, Field(ge=0, le=1440)] = 2
-    """Between two snippets of one thread."""
-    time_zone: ZoneName | None = None
-
-
-class Channel(Declared):
-    """`[channels.SLUG]`: an account on a network; `preview` shows instead of posting."""
-
-    network: Literal["x", "mastodon", "bluesky"]
-    kind: Literal["preview"] = "preview"
-    series: tuple[Slug, ...] | Literal["all"] = "all"
-    themes: tuple[Slug, ...] = ()
-    since: AwareDatetime | None = None
-    """Posts that arrived before are not threaded; default: seven days before the first plan."""
-    max_items: Annotated[int, Field(ge=1, le=25)] = 6
-    slots: Slots = Slots()
-    template: Slug = "thread"
-
-
 #: The flows there are, and after how many minutes a scheduled run of each came too late. What
 #: runs often is skipped when late, for the next run does the same work.
 FLOWS: dict[str, int] = {
@@ -452,6 +306,7 @@ class Config(Declared):
     themes: dict[Slug, Theme] = {}
     newsletters: dict[Slug, Newsletter]
     channels: dict[Slug, Channel] = {}
+    hashtags: Hashtags = Hashtags()
     flows: dict[Slug, FlowSettings] = {}
     prefect: PrefectSettings = PrefectSettings()
     alerts: Alerts = Alerts()

@@ -30,11 +30,16 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """Certainly not accepted; ask again, not before `retry_after` where the server named a time."""
+    """Certainly not accepted; ask again, not before `retry_after` where the server named a time.
+
+    `window` says what may be asked no more until then: "post", "media", "delete" or "read" on
+    a channel, where each has a limit of its own.
+    """
 
     reason: str
     code: str = ""
     retry_after: timedelta | None = None
+    window: str = "post"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +52,13 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Uncertain:
-    """May have been accepted: the answer was lost. Never repeated by itself."""
+    """May have been accepted: the answer was lost. Never repeated by itself.
+
+    The code "duplicate" says that the other side has something equal already, perhaps this.
+    """
 
     reason: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

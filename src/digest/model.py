@@ -6,7 +6,9 @@ The words are those of CONTEXT.md.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime  # noqa: TC003  read at run time, where content becomes JSON
+
+# Read at run time, where content becomes JSON.
+from datetime import datetime, timedelta  # noqa: TC003
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -295,15 +297,105 @@ class Receipt:
     at: datetime
     url: str = ""
     response: str = field(default="", compare=False)
+    #: Which version of the item that is, where the other side names versions (Bluesky's CID).
+    version: str = ""
 
 
 # --- social ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class ReadySnippet:
-    """A snippet as a channel is given it; `key` is its own for ever, to be found by."""
+class Picture:
+    """A picture as it is uploaded: already within its network's limits."""
 
+    content: bytes
+    #: "image/jpeg"
+    media_type: str
+    alt: str
+    #: In pixels.
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A link shown as a card: plain texts, and a small picture if there is one."""
+
+    url: str
+    title: str
+    description: str
+    picture: Picture | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadySnippet:
+    """A snippet as a channel is given it."""
+
+    #: Its own for ever: the same for the same snippet however often it is tried, never another's.
     key: str
     text: str
-    image: Image | None = None
+    #: When it was first tried, in UTC: the same at each try, later than that of the one before
+    #: it in its thread. A network that lets us say when a post was made is told this.
+    at: datetime
+    #: BCP 47: "en-GB"
+    language: str = "en"
+    picture: Picture | None = None
+    card: Card | None = None
+    #: Hashtags that stand in no text, without the #, for networks that carry such.
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a snippet is attached: the first snippet of its thread, and the one it answers."""
+
+    root: Receipt
+    parent: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an account takes in one snippet, as its network says now."""
+
+    #: In the network's own units; see `digest.social.networks`.
+    characters: int
+    #: What a link weighs; None where it counts like any other text.
+    link_weight: int | None
+    #: In bytes.
+    picture_bytes: int
+    #: "image/jpeg", ...
+    picture_types: tuple[str, ...]
+    #: Width times height; None where nothing is said.
+    picture_pixels: int | None = None
+    #: Of an alt text.
+    alt_characters: int = 1000
+    #: Of the picture of a card, in bytes; None where the network makes cards itself or not at all.
+    card_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a channel can promise; never changes while it runs."""
+
+    #: A thread goes out in one call, whole or not at all.
+    atomic: bool
+    #: `find` can tell whether a snippet was accepted.
+    can_find: bool
+    #: So long after a try an accepted snippet may not be found yet.
+    seen_after: timedelta
+    #: So long after the first try the network makes one of two equal ones; None: it does not.
+    same_for: timedelta | None
+    #: `edit` works.
+    can_edit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A snippet as the network shows it, in our words: text as it was said, full links."""
+
+    text: str
+    #: The remote id of what it answers.
+    reply_to: str | None
+    #: Hashtags that the network made of it, without the #, hidden ones too.
+    tags: tuple[str, ...]
+    alts: tuple[str, ...]

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from digest.config import Channel, Config, Series, Theme
+    from digest.config import Config, Series, Theme
+    from digest.config_social import Channel
     from digest.model import Membership, Part, Post
 
 

@@ -1,0 +1,132 @@
+"""The kinds of values that config is made of, each with the check that says what is wrong."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import available_timezones
+
+from cronsim import CronSim, CronSimError
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\r\n]+$")]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+_CRON_FIELDS = 5
+_NO_CRON = "not a cron expression of five fields such as 0 8 * * 1"
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an absolute http:// or https:// address")
+    if not _has_good_port(parts):
+        raise ValueError("must have a port between 1 and 65535, or none and no colon")
+    return value
+
+
+def _has_good_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0 and not parts.netloc.endswith(":")
+    except ValueError:
+        return False
+
+
+def _api_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.query or parts.fragment or not parts.path.rstrip("/").endswith("/api"):
+        raise ValueError("must be the address of Prefect's API, which ends in /api")
+    return value
+
+
+def _time_zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError(f"no such time zone {value!r}; use an IANA name such as Europe/London")
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return value
+
+
+def _hashtag(value: str) -> str:
+    if not re.fullmatch(r"\w+", value) or value.isdigit():
+        raise ValueError("letters, digits and _ only, not digits alone, and without the #")
+    return value
+
+
+def _term(value: str) -> str:
+    if not re.fullmatch(r"(\w+|\w{2,}\*)([ -](\w+|\w{2,}\*))*", value):
+        raise ValueError(
+            "must be words of letters and digits, parted by a space or hyphen;"
+            " * only at the end of a word, after at least two letters"
+        )
+    return value
+
+
+def _address(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+", value):
+        raise ValueError("must be a plain e-mail address such as digest@example.org")
+    return value
+
+
+def _cron(value: str) -> str:
+    fields = value.split()
+    if len(fields) != _CRON_FIELDS:
+        raise ValueError(_NO_CRON)
+    # The moment is of no account: only the expression is read.
+    try:
+        CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
+    except CronSimError as error:
+        raise ValueError(f"{_NO_CRON}: {error}") from None
+    for part in (part for field in fields for part in field.split(",")):
+        _plain(part)
+    _days_of_one_meaning(day=fields[2], weekday=fields[4])
+    return value
+
+
+# Prefect, which starts the runs, reads cron with another parser than `digest overdue`: what the
+# two do not agree on is refused.
+
+
+def _plain(part: str) -> None:
+    if re.match(r"\w+/", part):
+        raise ValueError(f"{part}: a step needs * or a range, such as */2 or 1-5/2")
+    if re.fullmatch(r"(\w+)-\1(/.*)?", part):
+        raise ValueError(f"{part}: a range of one; say it without the -")
+
+
+def _days_of_one_meaning(*, day: str, weekday: str) -> None:
+    if "W" in day.upper() or "L" in weekday.upper():
+        raise ValueError("Prefect knows neither W nor the L of a weekday; name the days")
+    if "*" in {day, weekday}:
+        mixed = "#" in weekday and not all("#" in part for part in weekday.split(","))
+    else:
+        mixed = any(sign in day + weekday for sign in "#*")
+    if mixed:
+        raise ValueError(
+            "these days of the month and weekdays can be read in two ways; make it two schedules"
+        )
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+ApiUrl = Annotated[HttpUrl, AfterValidator(_api_url)]
+ZoneName = Annotated[str, AfterValidator(_time_zone)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Hashtag = Annotated[str, AfterValidator(_hashtag)]
+Term = Annotated[str, AfterValidator(_term)]
+Address = Annotated[str, AfterValidator(_address)]
+Cron = Annotated[str, AfterValidator(_cron)]
+
+
+class Declared(BaseModel):
+    """Base of every table: frozen, and a key nobody knows is a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
