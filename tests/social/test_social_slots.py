@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from digest.config import Slots
+from digest.config_social import Quiet, Slots
 from digest.social.slots import Span, slots_for, starts
 
 LONDON = ZoneInfo("Europe/London")
