@@ -105,7 +105,9 @@ def test_equal_link_texts_lead_to_equal_places(name: str) -> None:
     places: dict[str, set[str]] = {}
     for link in tree(specimens(name)[1]).css("a"):
         image = link.css_first("img")
-        words = line(link.text()) or image.attributes["alt"]
+        seen = line(link.text()) or image.attributes["alt"]
+        words = link.attributes.get("aria-label", seen)
+        assert seen in words  # what is seen can be said to a program that listens
         places.setdefault(words, set()).add(link.attributes["href"])
     assert {words: urls for words, urls in places.items() if len(urls) > 1} == {}
     assert {"", "read more", "here"}.isdisjoint(words.lower() for words in places)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,9 +17,11 @@ from digest.issues.content import IssueContent, Item, Rendered
 from digest.issues.period import period_before, period_of
 from digest.issues.render import render, subject_for, subjects
 from digest.issues.shelf import read_shelf
+from digest.issues.talks import talks_of
 from digest.model import Check, Pick, PostView, Rhythm, Severity
 from digest.picks.candidates import pick_news, pick_whole, window_start
 from digest.store import issues as issue_store
+from digest.store.talks import live_roots
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -101,6 +103,7 @@ def compose(c: Connection, config: Config, templates: Path, request: Request) ->
     else:
         picks = _pick_whole(c, newsletter, asked, shelf)
     content = _content(config, newsletter, asked, shelf, picks)
+    content = replace(content, items=_with_talks(c, config, content.items, request.scheduled_at))
     rendered, fallback = render_issue(content, templates)
     return Draft(
         asked=asked,
@@ -277,6 +280,14 @@ def _item(config: Config, scope: Scope, pick: Pick, shelf: Shelf) -> Item:
         groups=tuple(f"{m.kind}:{m.slug}" for m in memberships),
         reason=pick.reason,
     )
+
+
+def _with_talks(
+    c: Connection, config: Config, items: Sequence[Item], as_of: datetime
+) -> tuple[Item, ...]:
+    roots = live_roots(c, [item.post.post_id for item in items], as_of)
+    talks = talks_of(roots, config.channels)
+    return tuple(replace(item, talks=talks.get(item.post.post_id, ())) for item in items)
 
 
 def view_of(post: Post) -> PostView:

@@ -17,6 +17,15 @@ from digest.model import Check, Part, PostView  # noqa: TC001  pydantic reads th
 
 
 @dataclass(frozen=True, slots=True)
+class Talk:
+    """Where a post is out on a network, for readers to answer it there."""
+
+    #: As readers know it: "Mastodon".
+    network_name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One picked post as shown: its snapshot, the series it stands in, its themes."""
 
@@ -30,6 +39,8 @@ class Item:
     #: "series:ipc", "theme:funding": what readers' interests are compared with.
     groups: tuple[str, ...]
     reason: str
+    #: One for each network; drafts that were stored before there were any have none.
+    talks: tuple[Talk, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

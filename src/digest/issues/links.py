@@ -1,4 +1,4 @@
-"""UTM parameters, on the blog's own links only."""
+"""UTM parameters, on the blog's own links only; and which addresses a mail may link to."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ def with_utm(url: str, content: IssueContent) -> str:
         return url
     query = "&".join(part for part in (parts.query, urlencode(missing)) if part)
     return parts._replace(path=parts.path or "/", query=query).geturl()
+
+
+def is_web(url: str) -> bool:
+    """Whether this is an address of the web: http or https, with a host."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _own(url: str, content: IssueContent) -> SplitResult | None:

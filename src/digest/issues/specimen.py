@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from digest.issues.content import IssueContent, Item
+from digest.issues.content import IssueContent, Item, Talk
 from digest.model import Image, Part, PostLink, PostView
 
 _MOMENT = datetime(2026, 11, 19, 9, 30, tzinfo=UTC)
@@ -45,10 +45,20 @@ def _issue(template: str) -> IssueContent:
         introduction="A first paragraph.\n\nA second one.",
         typed_subject=None,
         items=(
-            _item(1, image=Image(f"{_SITE}/1.png", "A drawing", 1200, 600), parts=(_part(1),)),
-            _item(2, image=Image(f"{_SITE}/2.png", ""), parts=(_part(2), _part(2, "other"))),
+            _item(
+                1,
+                image=Image(f"{_SITE}/1.png", "A drawing", 1200, 600),
+                parts=(_part(1),),
+                talks=("Mastodon", "Bluesky", "X"),
+            ),
+            _item(
+                2,
+                image=Image(f"{_SITE}/2.png", ""),
+                parts=(_part(2), _part(2, "other")),
+                talks=("Mastodon", "X"),
+            ),
             _item(3, author="", parts=(_part(3),)),
-            _item(4, themes=("Funding", "Workforce")),
+            _item(4, themes=("Funding", "Workforce"), talks=("Bluesky",)),
         ),
         utm=(("utm_source", "specimen"),),
         own_hosts=(),
@@ -62,6 +72,7 @@ def _item(
     image: Image | None = None,
     parts: tuple[Part, ...] = (),
     themes: tuple[str, ...] = (),
+    talks: tuple[str, ...] = (),
 ) -> Item:
     post = PostView(
         post_id=position,
@@ -75,7 +86,13 @@ def _item(
         reading_minutes=4,
     )
     return Item(
-        position, post, parts, themes, tuple(f"series:{part.slug}" for part in parts), "new"
+        position,
+        post,
+        parts,
+        themes,
+        tuple(f"series:{part.slug}" for part in parts),
+        "new",
+        tuple(Talk(name, f"https://{name.lower()}.example/@blog/{position}") for name in talks),
     )
 
 
