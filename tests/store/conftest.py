@@ -136,6 +136,9 @@ def fill(put: Callable[..., int]) -> Callable[[Store], None]:
             put(c, tables.notices, kind="test", state="pending")
             put(c, tables.threads)
             put(c, tables.publications, state="pending")
+            put(c, tables.stops)
+            put(c, tables.waits)
+            put(c, tables.charges)
             put(c, tables.runs, outcome="done", issue_id=1)
 
     return fill

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.types import TypeDecorator
@@ -455,7 +456,7 @@ channels = Table(
 )
 
 # Rule 3 on a channel: one post once, across series and theme threads. `repeat` is 0, or
-# counts the times an editor repeated it on purpose.
+# counts the times it was brought back on purpose.
 threads = Table(
     "threads",
     metadata,
@@ -467,7 +468,25 @@ threads = Table(
     Column("scope", String, nullable=False),
     Column("reason", Text, nullable=False),
     Column("planned_at", Utc, nullable=False),
+    Column("form", String, nullable=False, server_default="thread"),
+    # Brought back by rotation, not by an editor.
+    Column("evergreen", Boolean, nullable=False, server_default=false()),
+    # In a standing thread: the one it goes on from.
+    Column("after_id", Id),
+    # The post's content_hash when the thread was made, or when what is out was last compared.
+    Column("post_hash", String),
+    # It waits for an editor.
+    Column("held_at", Utc),
+    Column("held_why", Text),
+    # It is to be taken down.
+    Column("undo_at", Utc),
+    Column("undo_by", Text),
+    Column("undo_why", Text),
+    # When it was read back, and what differed then; nothing where it was as it should be.
+    Column("proved_at", Utc),
+    Column("differs", Text),
     UniqueConstraint("channel", "post_id", "repeat"),
+    Index(None, "after_id"),
 )
 
 publications = Table(
@@ -479,21 +498,40 @@ publications = Table(
     Column("position", Integer, nullable=False),
     Column("text", Text, nullable=False),
     Column("measured", Integer, nullable=False),
+    Column("language", String, nullable=False, server_default="en"),
     Column("image_url", Text),
     Column("image_alt", Text),
+    # A link card: url, title, description, image_url.
+    Column("card", JSON),
+    # Hashtags that stand in no text.
+    Column("tags", JSON),
+    # The pictures as they are uploaded: names of files, frozen before the first try.
+    Column("picture", Text),
+    Column("card_picture", Text),
+    # Why it goes without a picture.
+    Column("note", Text),
     Column("state", String, nullable=False),
     Column("slot", Utc, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("not_before", Utc),
     Column("worker", Text),
     Column("lease_until", Utc),
+    # What the network is told, exactly; when it was first and last told.
+    Column("body", Text),
+    Column("tried_at", Utc),
+    Column("begun_at", Utc),
+    # The remote id of what it answers.
+    Column("reply_to", Text),
     Column("remote_id", Text),
+    Column("version", Text),
     Column("url", Text),
     Column("code", Text),
     Column("reason", Text),
     Column("state_at", Utc, nullable=False),
     # An editor's or adapter's word on an uncertain publication.
     Column("settled", Text),
+    # When it was found to be out no more, whoever took it down.
+    Column("deleted_at", Utc),
     UniqueConstraint("thread_id", "position"),
     _one_of("state", DeliveryState, "state"),
     CheckConstraint(
@@ -502,6 +540,49 @@ publications = Table(
         name="lease",
     ),
     Index(None, "state", "slot"),
+    # What is out stands for one publication.
+    Index(
+        "uq_publications_remote",
+        "channel",
+        "remote_id",
+        unique=True,
+        sqlite_where=text("remote_id IS NOT NULL"),
+        postgresql_where=text("remote_id IS NOT NULL"),
+    ),
+)
+
+# Channels that publish nothing until somebody lets them; "all" stops every one.
+stops = Table(
+    "stops",
+    metadata,
+    Column("channel", String, primary_key=True),
+    Column("at", Utc, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+# What a network asked us not to do before a time: "post", "media", "delete", "read"; and "money",
+# until the month is over.
+waits = Table(
+    "waits",
+    metadata,
+    Column("channel", String, primary_key=True),
+    Column("what", String, primary_key=True),
+    Column("until", Utc, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+# What calls cost, in millionths of a US dollar; a call in doubt is taken to cost.
+charges = Table(
+    "charges",
+    metadata,
+    _id(),
+    Column("channel", String, nullable=False),
+    _ref("publication_id", "publications.id", nullable=True, index=True),
+    Column("what", String, nullable=False),
+    Column("micros", BigInteger, nullable=False),
+    Column("at", Utc, nullable=False),
+    Index(None, "channel", "at"),
 )
 
 # --- runs --------------------------------------------------------------------------------------
