@@ -12,7 +12,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from digest.social.networks import graphemes
+from digest.social.graphemes import graphemes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

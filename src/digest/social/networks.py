@@ -8,28 +8,29 @@ Bluesky: https://docs.bsky.app/docs/advanced-guides/posts (maxGraphemes and maxL
 from __future__ import annotations
 
 import re
-import unicodedata
-import warnings
-from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
+
+from digest.social.graphemes import graphemes
+from digest.social.weighing import LINK_WEIGHT, weight, x_links
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
-#: What a link weighs on X and Mastodon, however long it is.
-LINK_WEIGHT = 23
+    from digest.model import Limits
 
-#: X's own parser takes quadratic time over chains of dotted labels, and no real address is one.
-_DOTS_OF_AN_ADDRESS = 16
 #: A text this long is far over every limit; reading it closely would only cost time.
 _FAR_TOO_LONG = 10_000
 
 _LINK = re.compile(r"\bhttps?://[^\s<>\"“”«»]+", re.IGNORECASE)
 _ENDS_SENTENCES = ".,;:!?'\u2019\u2026*_~"
 _REMOTE_MENTION = re.compile(r"(?<![\w/@])@(\w[\w.-]*)@[\w.-]*\w")
+#: Letters that newer versions of Unicode take together, and older servers do not.
+_CONJUNCT = re.compile(
+    "[\u094d\u09cd\u0acd\u0b4d\u0c4d\u0d4d\u1039\u17d2\u1a60\u1b44\u1bab\ua9c0\uaaf6"
+    "\U00010a3f\U00011133\U000113d0\U00011a47\U00011a99\U00011f42]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,10 @@ class Network:
     link_weight: int | None
     #: A second limit, on the UTF-8 form; None where there is none.
     bytes_limit: int | None
+    #: Whether a link becomes a card only if we make it one.
+    takes_cards: bool = False
+    #: How many hashtags a snippet may bear that stand in no text.
+    hidden_tags: int = 0
 
     def fits(self, text: str) -> bool:
         """Whether the network takes this text in one snippet."""
@@ -52,57 +57,52 @@ class Network:
         return in_bytes and self.measure(text) <= self.limit
 
 
-def graphemes(text: str) -> list[str]:
-    """What a reader sees as characters: Unicode's extended grapheme clusters."""
-    import regex  # type: ignore[import-untyped]  # it ships no types
-
-    found: list[str] = regex.findall(r"\X", text)
-    return found
-
-
 def links_in(text: str) -> list[str]:
     """Everything that some network would make a link of, "care.social" included."""
-    bare: list[str] = _twitter_text().extract_urls(_without_dot_chains(text))
     full = [_without_tail(found[0]) for found in _LINK.finditer(text)]
-    return full + [link for link in bare if not link.lower().startswith("http")]
+    return full + [link for link in x_links(text) if not link.lower().startswith("http")]
+
+
+def network_of(slug: str, limits: Limits | None = None) -> Network:
+    """A network by its slug, with what an account of it takes put in where that is known."""
+    network = NETWORKS[slug]
+    if limits is None:
+        return network
+    known = replace(network, limit=limits.characters, link_weight=limits.link_weight)
+    if slug != MASTODON.slug:
+        return known
+    link_weight = limits.link_weight or LINK_WEIGHT
+    return replace(known, measure=partial(_measure_mastodon, link_weight=link_weight))
 
 
 def _measure_x(text: str) -> int:
+    return len(text) if len(text) > _FAR_TOO_LONG else weight(text)
+
+
+def _measure_mastodon(text: str, link_weight: int = LINK_WEIGHT) -> int:
     if len(text) > _FAR_TOO_LONG:
         return len(text)
-    composed = unicodedata.normalize("NFC", text)
-    return int(_twitter_text().parse_tweet(_without_dot_chains(composed)).weightedLength)
+    weighed = _LINK.sub(lambda link: _weighed(link[0], link_weight), text)
+    return _clusters(_REMOTE_MENTION.sub(r"@\1", weighed))
 
 
-@cache
-def _twitter_text() -> ModuleType:
-    """The parser; late, because its import takes a quarter of a second."""
-    with warnings.catch_warnings():
-        # It still reads its data by pkg_resources, which says at each import that it is old.
-        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-        return import_module("twitter_text")
-
-
-def _without_dot_chains(text: str) -> str:
-    return re.sub(r"\S+", lambda chunk: _without_dots(chunk[0]), text)
-
-
-def _without_dots(chunk: str) -> str:
-    return chunk.replace(".", ",") if chunk.count(".") > _DOTS_OF_AN_ADDRESS else chunk
-
-
-def _measure_mastodon(text: str) -> int:
-    if len(text) > _FAR_TOO_LONG:
-        return len(text)
-    return len(graphemes(_REMOTE_MENTION.sub(r"@\1", _LINK.sub(_weighed, text))))
-
-
-def _weighed(link: re.Match[str]) -> str:
-    return "x" * LINK_WEIGHT + link[0][len(_without_tail(link[0])) :]
+@lru_cache(maxsize=1 << 10)
+def _weighed(link: str, link_weight: int) -> str:
+    """As many characters as a link costs: whole where Mastodon may see none, as on localhost."""
+    whole = _without_tail(link)
+    seen = next((found for found in x_links(whole) if whole.startswith(found)), "")
+    cost = link_weight + len(whole) - len(seen) if seen else max(len(whole), link_weight)
+    return "x" * cost + link[len(whole) :]
 
 
 def _measure_bluesky(text: str) -> int:
-    return len(graphemes(text))
+    return _clusters(text)
+
+
+def _clusters(text: str) -> int:
+    """Graphemes, as a server counts them whose Unicode may be older than ours."""
+    found = graphemes(text)
+    return len(found) + sum(len(_CONJUNCT.findall(one[:-1])) for one in found if len(one) > 1)
 
 
 def _without_tail(link: str) -> str:
@@ -119,6 +119,16 @@ def _without_tail(link: str) -> str:
 
 X = Network("x", "X", 280, "weighted characters", _measure_x, LINK_WEIGHT, None)
 MASTODON = Network("mastodon", "Mastodon", 500, "characters", _measure_mastodon, LINK_WEIGHT, None)
-BLUESKY = Network("bluesky", "Bluesky", 300, "characters", _measure_bluesky, None, 3000)
+BLUESKY = Network(
+    "bluesky",
+    "Bluesky",
+    300,
+    "characters",
+    _measure_bluesky,
+    None,
+    3000,
+    takes_cards=True,
+    hidden_tags=8,
+)
 
 NETWORKS = {network.slug: network for network in (X, MASTODON, BLUESKY)}
