@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from digest.config_social import Prices
 
 _MILLION = 1_000_000
+_PLURALS = {"post": "posts", "post with a link": "posts with a link", "alt text": "alt texts"}
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """So many calls of a kind at a price each. `what` counts one: "post", "alt text"."""
+    """So many calls of a kind at a price each."""
 
+    #: One of them: "post", "post with a link", "alt text".
     what: str
     count: int
     each: Decimal
@@ -51,7 +53,7 @@ class Month:
     ends: datetime
 
     def __str__(self) -> str:
-        return f"{self.begins:%B %Y}"
+        return f"{self.begins:%Y-%m}"
 
 
 def cost_of(texts: Sequence[str], pictures: int, prices: Prices) -> Cost:
@@ -62,27 +64,31 @@ def cost_of(texts: Sequence[str], pictures: int, prices: Prices) -> Cost:
 
 
 def in_words(cost: Cost) -> str:
-    """ "about $0.32: 8 posts at $0.015, 1 with a link at $0.200"."""
-    raise NotImplementedError
+    """Such as "about $0.32: 8 posts at $0.015, 1 with a link at $0.200"."""
+    if not cost.total:
+        return "costs nothing"
+    return f"about {dollars(cost.total)}: {', '.join(_said(line, cost) for line in cost.lines)}"
 
 
-def link_hint(texts: Sequence[str], pictures: int, prices: Prices) -> str | None:
+def link_hint(posts: int, pictures: int, prices: Prices) -> str | None:
     """What links in every snippet cost beside a link in one alone; None where it is the same."""
-    raise NotImplementedError
+    every = Cost(_lines(posts, posts, pictures, prices)).total
+    one = Cost(_lines(posts, min(posts, 1), pictures, prices)).total
+    if every == one:
+        return None
+    return f"a link in every snippet costs {dollars(every)}, in one alone {dollars(one)}"
 
 
-def _lines(posts: int, bearing: int, pictures: int, prices: Prices) -> tuple[Line, ...]:
-    lines = (
-        Line("post", posts - bearing, prices.create),
-        Line("with a link", bearing, prices.create_with_link),
-        Line("alt text", pictures, prices.media),
-    )
-    return tuple(line for line in lines if line.count and line.each)
+def dollars(amount: Decimal, *, places: int = 2) -> str:
+    """Such as "$0.32", with so many decimal places at least; nothing is rounded away."""
+    whole, _, fraction = f"{amount:.6f}".partition(".")
+    return f"${whole}.{fraction.rstrip('0').ljust(places, '0')}"
 
 
 def month_of(now: datetime) -> Month:
     """The month in which a cap counts what is spent now."""
-    begins = datetime(now.year, now.month, 1, tzinfo=UTC)
+    today = now.astimezone(UTC)
+    begins = datetime(today.year, today.month, 1, tzinfo=UTC)
     years, month = divmod(begins.month, 12)
     return Month(begins, begins.replace(year=begins.year + years, month=month + 1))
 
@@ -104,3 +110,19 @@ def to_micros(amount: Decimal) -> int:
 def from_micros(micros: int) -> Decimal:
     """Stored millionths as dollars."""
     return Decimal(f"{micros}e-6")
+
+
+def _lines(posts: int, bearing: int, pictures: int, prices: Prices) -> tuple[Line, ...]:
+    lines = (
+        Line("post", posts - bearing, prices.create),
+        Line("post with a link", bearing, prices.create_with_link),
+        Line("alt text", pictures, prices.media),
+    )
+    return tuple(line for line in lines if line.count and line.each)
+
+
+def _said(line: Line, cost: Cost) -> str:
+    what = line.what if line.count == 1 else _PLURALS[line.what]
+    if line.what == "post with a link" and line is not cost.lines[0]:
+        what = "with a link"
+    return f"{line.count} {what} at {dollars(line.each, places=3)}"
