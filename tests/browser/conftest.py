@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from digest.config import Newsletter, Site
-from digest.issues.content import IssueContent, Item
+from digest.issues.content import IssueContent, Item, Talk
 from digest.issues.render import render, render_opt_in
 from digest.issues.words import shorten
 from digest.model import Image, Part, PostLink, PostView
@@ -33,6 +33,8 @@ SERIES = {
     "socialcarefuture": ("#socialcarefuture", "SocialCareFuture", "socialcarefuture"),
     "pbr": ("Payment by Results in mental health", "PaymentByResults", "PbR"),
 }
+
+NETWORKS = ("Mastodon", "Bluesky", "X")
 
 
 @pytest.fixture(scope="session")
@@ -166,7 +168,11 @@ def _item(position: int, post: SamplePost, base: str) -> Item:
     )
     themes = tuple(c for c in post.categories if c in {"Funding", "Workforce", "Personalisation"})
     parts = tuple(_part(slug, post, base) for slug in _slugs(post))
-    return Item(position, view, parts, themes, (), "new")
+    # On every network, on all but one, on one, on none.
+    talks = tuple(
+        Talk(name, f"https://{name.lower()}.example/") for name in NETWORKS[: -position % 4]
+    )
+    return Item(position, view, parts, themes, (), "new", talks)
 
 
 def _slugs(post: SamplePost) -> list[str]:
