@@ -52,9 +52,11 @@ LAYERS = [
         "digest.readers.subscriptions",
         "digest.social.channels",
         "digest.social.checking",
+        "digest.social.pictures",
         "digest.social.plan",
         "digest.social.preview",
         "digest.social.publish",
+        "digest.social.remembered",
         "digest.social.settle",
     ),
     (

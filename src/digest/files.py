@@ -11,10 +11,15 @@ from digest.errors import UsageError
 
 def replace_text(path: Path, text: str, *, mode: int) -> None:
     """Write a file beside its place and move it there: a reader sees the old one or the new."""
+    replace_bytes(path, text.encode(), mode=mode)
+
+
+def replace_bytes(path: Path, content: bytes, *, mode: int) -> None:
+    """`replace_text` for what is no text."""
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
         Path(draft).chmod(mode)
         Path(draft).replace(path)
     finally:

@@ -78,6 +78,8 @@ class Fetched:
     reason: str = ""
     #: The host gave no answer at all, and will hardly give one to the next question.
     silent: bool = False
+    #: Asked again, it fails again: it is too large, or stands at an address that is never asked.
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,8 @@ def _follow(sessions: Sessions, request: _Request, clock: Clock) -> Fetched:
             url = found
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
         # urllib3 and the idna codec raise ValueErrors of their own for broken addresses.
-        return _failed(url, _why(error, request), silent=True)
+        lasting = isinstance(error, InvalidIPAddress | ValueError)
+        return _failed(url, _why(error, request), silent=True, lasting=lasting)
     return _failed(url, f"redirects more than {MAX_REDIRECTS} times")
 
 
@@ -222,7 +225,7 @@ def _content(response: requests.Response, url: str, request: _Request) -> Fetche
     while chunk := response.raw.read1(_CHUNK, decode_content=True):
         body += chunk
         if len(body) > MAX_BODY:
-            return _failed(url, f"is larger than {MAX_BODY // 1024 // 1024} MB")
+            return _failed(url, f"is larger than {MAX_BODY // 1024 // 1024} MB", lasting=True)
         if monotonic() > request.deadline:
             return _failed(url, _too_slow(request))
     return replace(fetched, body=bytes(body))
@@ -249,8 +252,8 @@ def _validators(response: requests.Response) -> Validators:
     return Validators(usable("ETag"), usable("Last-Modified"))
 
 
-def _failed(url: str, reason: str, *, silent: bool = False) -> Fetched:
-    return Fetched(FetchStatus.FAILED, url, reason=reason, silent=silent)
+def _failed(url: str, reason: str, *, silent: bool = False, lasting: bool = False) -> Fetched:
+    return Fetched(FetchStatus.FAILED, url, reason=reason, silent=silent, lasting=lasting)
 
 
 def _phrase(status: int) -> str:
