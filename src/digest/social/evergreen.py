@@ -179,7 +179,7 @@ def _cooling(turn: _Turn, days: int, today: date, zone: ZoneInfo) -> _Bar | None
     ready = last + timedelta(days=days)
     if ready <= today:
         return None
-    words = f"{_was(turn)} {last}, and cools down for {_plural(days, 'day')}"
+    words = f"{_was(turn)} {last}, and cools down for {_plural(days, 'day')}, until {ready}"
     return _Bar(words, f"here, or arrived, less than {_plural(days, 'day')} ago", ready)
 
 
@@ -193,11 +193,13 @@ def _none_ready(evergreen: Evergreen, bars: list[_Bar]) -> str:
     series = ", ".join(evergreen.series)
     if not bars:
         return f"there is no post in {series}"
+    if len(bars) == 1:
+        return f"the one post in {series} is not ready: {bars[0].words}"
     counted = Counter(bar.shared for bar in bars).most_common()
     shared = ", ".join(f"{number} {words}" for words, number in counted)
     soonest = min((bar.until for bar in bars if bar.until), default=None)
     soon = f"; the next is ready on {soonest}" if soonest else ""
-    return f"none of {_plural(len(bars), 'post')} in {series} is ready: {shared}{soon}"
+    return f"none of {len(bars)} posts in {series} is ready: {shared}{soon}"
 
 
 def _brought(turn: _Turn, evergreen: Evergreen, slug: str) -> Brought:

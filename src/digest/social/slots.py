@@ -59,12 +59,20 @@ def slots_for(
     # After what is taken every start is free, so what is not found by then is not there at all.
     until = max((now, *(span.last for span in spans))) + _ALL_STARTS
     near = list(takewhile(lambda start: start <= until, starts(slots, zone, now)))
-    for start in near:
-        whole = tuple(start + pace * index for index in range(items))
-        if is_free(_span(whole)) and not any(is_quiet(slots, zone, moment) for moment in whole):
-            return whole
-    begin = chain((start for start in near if not is_quiet(slots, zone, start)), near)
-    paused = (_paused(start, pace, items, slots, zone) for start in begin)
+
+    def whole(start: datetime) -> tuple[datetime, ...]:
+        return tuple(start + pace * index for index in range(items))
+
+    def is_awake(moments: Iterable[datetime]) -> bool:
+        return not any(is_quiet(slots, zone, moment) for moment in moments)
+
+    # What fits on no day of a fortnight is not looked for among months of slots.
+    if any(is_awake(whole(start)) for start in near if start <= near[0] + _ALL_STARTS):
+        for moments in map(whole, near):
+            if is_free(_span(moments)) and is_awake(moments):
+                return moments
+    outside = (start for start in near if is_free(Span(start, start)) and is_awake([start]))
+    paused = (_paused(start, pace, items, slots, zone) for start in chain(outside, near))
     return next(moments for moments in paused if is_free(_span(moments)))
 
 
