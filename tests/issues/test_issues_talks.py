@@ -291,6 +291,23 @@ def test_a_draft_that_was_stored_before_there_were_talks_still_loads() -> None:
     assert all(item.talks == () for item in from_json(stored).items)
 
 
+def test_a_mail_that_would_be_cut_off_goes_without_and_says_so(blog: Blog, store: Store) -> None:
+    config = a_config()
+    newsletter = config.newsletters["weekly"].model_copy(update={"cap": 60, "cap_per_series": 60})
+    config = config.model_copy(update={"newsletters": {"weekly": newsletter}})
+    for number in range(2, 23):
+        blog.post(number)
+    for number in range(1, 23):
+        blog.thread(number, "skies", f"https://skies.example/{'x' * 500}")
+    with store.write() as c:
+        c.execute(update(tables.posts).values(excerpt="Nobody is paid to look. " * 110))
+    draft = blog.draft(config)
+    assert len(draft.content.items) == 22
+    assert "Talk about it" not in draft.rendered.html + draft.rendered.text
+    assert {check.name: check.severity for check in draft.rendered.preflight}["size"] == "note"
+    assert render(draft.content, TEMPLATES).html == draft.rendered.html
+
+
 # --- how it looks ------------------------------------------------------------------------------
 
 

@@ -104,7 +104,7 @@ def compose(c: Connection, config: Config, templates: Path, request: Request) ->
         picks = _pick_whole(c, newsletter, asked, shelf)
     content = _content(config, newsletter, asked, shelf, picks)
     content = replace(content, items=_with_talks(c, config, content.items, request.scheduled_at))
-    rendered, fallback = render_issue(content, templates)
+    content, rendered, fallback = _fitted(content, templates)
     return Draft(
         asked=asked,
         picks=picks,
@@ -155,6 +155,20 @@ def render_issue(content: IssueContent, templates: Path) -> tuple[Rendered, str]
         return Rendered("", "", "", "", (empty,)), ""
     subject, fallback = subjects(content, templates)
     return render(content, templates, subject=subject), fallback
+
+
+def _fitted(content: IssueContent, templates: Path) -> tuple[IssueContent, Rendered, str]:
+    """What `render_issue` gives; without talks where the mail would be too large with them."""
+    rendered, fallback = render_issue(content, templates)
+    bare = replace(content, items=tuple(replace(item, talks=()) for item in content.items))
+    is_too_large = any(
+        check.name == "size" and check.severity is Severity.ERROR for check in rendered.preflight
+    )
+    if bare == content or not is_too_large:
+        return content, rendered, fallback
+    rendered, fallback = render_issue(bare, templates)
+    note = Check("size", Severity.NOTE, "the lines on where to talk about posts are left out")
+    return bare, replace(rendered, preflight=(*rendered.preflight, note)), fallback
 
 
 def period_asked(config: Config, request: Request) -> str:
