@@ -66,7 +66,7 @@ def proxied(upstream: str):
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.proxy = proxy
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     proxy.url = f"http://127.0.0.1:{server.server_port}"
     try:
@@ -79,6 +79,8 @@ def proxied(upstream: str):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Else each answer waits 40 ms for word of its headers.
+    disable_nagle_algorithm = True
 
     @property
     def proxy(self) -> Proxy:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 #: What must be asked for, so that what stands below can be told.
 FIELDS = "created_at,referenced_tweets,entities,attachments,conversation_id"
 
-_SHORT_LINK = re.compile(r"https?://t\.co/\w+")
 _OF_MEDIA = re.compile(r"/status/\d+/(photo|video)/\d+$")
 
 
@@ -42,8 +41,10 @@ def said(tweet: Mapping[str, object]) -> str:
     X makes "http://care.social" of "care.social", too; a link without a path is taken for such.
     """
     links = {text(link.get("url")): link for link in dicts(dig(tweet, "entities", "urls"))}
-    whole = _unescaped(text(tweet.get("text")))
-    return _SHORT_LINK.sub(lambda found: _full(found[0], links), whole).strip()
+    shown = _unescaped(text(tweet.get("text")))
+    # What follows a link may look like more of it: 介護 is made of letters.
+    short = "|".join(re.escape(link) for link in links if link)
+    return (re.sub(short, lambda found: _full(links[found[0]]), shown) if short else shown).strip()
 
 
 def same(one: str, other: str) -> bool:
@@ -72,15 +73,12 @@ def _unescaped(shown: str) -> str:
     return shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def _full(short: str, links: Mapping[str, Mapping[str, object]]) -> str:
-    link = links.get(short)
-    if link is None:
-        return short
+def _full(link: Mapping[str, object]) -> str:
     full = text(link.get("expanded_url"))
     if "media_key" in link or _OF_MEDIA.search(full):
         return ""
     bare = full.removeprefix("http://")
-    return bare if bare == link.get("display_url") and "/" not in bare else full or short
+    return bare if bare == link.get("display_url") and "/" not in bare else full
 
 
 def _canonical(said_text: str) -> str:
