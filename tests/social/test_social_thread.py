@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from digest.errors import ConfigError
 from digest.model import Image, Part, Post, PostLink
+from digest.social.hashtags import TagPlan
 from digest.social.networks import BLUESKY, NETWORKS, X, links_in
+from digest.social.style import Style
 from digest.social.thread import Subject, Thread, Unthreadable, make_thread
 from digest.social.wording import fill, inert
 
@@ -39,11 +41,26 @@ def a_subject(part=2, title="Integrated Personal Commissioning") -> Subject:
     return Subject("series:ipc", title, "IPC", stands or None)
 
 
-def a_thread(post, network=X, most=5, *, subject=None, templates=TEMPLATES):
-    def say(name, **values):
-        return fill(templates, f"thread/{name}.txt", **values)
+def a_style(**asked) -> Style:
+    usual = {
+        "form": "thread",
+        "most": 5,
+        "text": "key",
+        "link": "last",
+        "card": True,
+        "pictures": True,
+        "alt_text": "required",
+        "tags": TagPlan(),
+    }
+    return Style(**(usual | asked))
 
-    return make_thread(post, subject or a_subject(), network, most=most, say=say)
+
+def a_thread(post, network=X, most=5, *, subject=None, templates=TEMPLATES, **asked):
+    def say(name, **values):
+        return fill(templates, f"{name}.txt", **values)
+
+    style = a_style(most=most, **asked)
+    return make_thread(post, subject or a_subject(), network, style, say)
 
 
 def texts(thread) -> list[str]:

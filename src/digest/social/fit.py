@@ -48,16 +48,36 @@ def sentences(text: str) -> list[str]:
 
 def split(text: str, fits: Callable[[str], bool]) -> Split:
     """The text in as few pieces as fit; a sentence that goes on in the next has an ellipsis."""
+    return split_over(text, lambda _: fits, paragraphs=" ")
+
+
+def split_over(
+    text: str, room: Callable[[int], Callable[[str], bool]], *, paragraphs: str = "\n\n"
+) -> Split:
+    """As `split`, where pieces have different room: `room(n)` tells what fits the n-th, from 0.
+
+    `paragraphs` stands between two paragraphs within a piece.
+    """
     pieces: list[str] = []
     left_out: list[str] = []
-    for sentence in sentences(text):
-        if pieces and fits(f"{pieces[-1]} {sentence}"):
-            pieces[-1] += f" {sentence}"
+    for glue, sentence in _glued(text, paragraphs):
+        if pieces and room(len(pieces) - 1)(longer := f"{pieces[-1]}{glue}{sentence}"):
+            pieces[-1] = longer
         else:
-            found = _split_sentence(sentence.split(), fits)
+            found = _split_sentence(sentence.split(), room, len(pieces))
             pieces += found.pieces
             left_out += found.left_out
     return Split(tuple(pieces), tuple(left_out))
+
+
+def beginning(text: str, fits: Callable[[str], bool]) -> str:
+    """As many whole sentences from the beginning as fit; else as many words; "" for none."""
+    found = ""
+    for glue, sentence in _glued(text, "\n\n"):
+        if not fits(longer := f"{found}{glue if found else ''}{sentence}"):
+            return found or shorten(sentence, fits)
+        found = longer
+    return found
 
 
 def shorten(text: str, fits: Callable[[str], bool]) -> str:
@@ -72,10 +92,13 @@ def shorten(text: str, fits: Callable[[str], bool]) -> str:
     return head
 
 
-def _split_sentence(words: list[str], fits: Callable[[str], bool]) -> Split:
+def _split_sentence(
+    words: list[str], room: Callable[[int], Callable[[str], bool]], number: int
+) -> Split:
+    """A sentence in pieces, the first of which is the piece of this number."""
     pieces: list[str] = []
     left_out: list[str] = []
-    while words and not fits(" ".join(words)):
+    while words and not (fits := room(number + len(pieces)))(" ".join(words)):
         if most := _most(words, fits):
             end = _clause_end(words, most)
             pieces.append(" ".join(words[:end]) + ELLIPSIS)
@@ -124,6 +147,13 @@ def _largest(top: int, holds: Callable[[int], bool]) -> int:
     low = bisect_left(range(1, bound + 1), True, key=lambda count: not holds(count))
     # Counting is not quite monotonic (a link may be cheaper than its beginning): prove it.
     return next((count for count in range(low, 0, -1) if holds(count)), 0)
+
+
+def _glued(text: str, paragraphs: str) -> Iterator[tuple[str, str]]:
+    """Each sentence with what stands between it and the one before it in the same piece."""
+    for line in text.splitlines():
+        for position, sentence in enumerate(_sentences_of(line.split())):
+            yield " " if position else paragraphs, sentence
 
 
 def _sentences_of(words: Sequence[str]) -> Iterator[str]:

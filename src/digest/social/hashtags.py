@@ -70,7 +70,7 @@ def choose_tags(campaign: str, categories: Sequence[str], plan: TagPlan) -> Tags
     made = [(word, camel_case(word)) for word in categories] if plan.categories else []
     for word, as_it_is in declared + made:
         tag = spelled(as_it_is, plan.spelling)
-        why_not = "it is on the block list" if _folded(tag) in blocked else fault(word, tag)
+        why_not = "it is on the block list" if _folded(tag) in blocked else fault(tag)
         if why_not:
             notes.append(f"no hashtag of {word!r}: {why_not}")
         else:
@@ -95,7 +95,7 @@ def camel_case(word: str) -> str:
     return "".join(word[0].upper() + word[1:] for word in words)
 
 
-def fault(word: str, tag: str) -> str:
+def fault(tag: str) -> str:
     """Why some network would make no tag, or another one, of this; empty where all take it."""
     if _folded(tag) in _SAYS_NOTHING:
         return "it says nothing"

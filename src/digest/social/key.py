@@ -42,7 +42,7 @@ def key_pieces(title: str, text: str, fits: Callable[[str], bool], most: int) ->
     Only where none fits whole is one split. Where no sentence is fit to stand alone (a list,
     a table) it is one piece, the text's beginning.
     """
-    ranked = sorted(_candidates(title, text), key=lambda s: (-s.score, s.place))
+    ranked = _ranked(title, text)
     whole: list[_Sentence] = []
     for sentence in ranked:
         if len(whole) < most and fits(sentence.text):
@@ -53,6 +53,20 @@ def key_pieces(title: str, text: str, fits: Callable[[str], bool], most: int) ->
         return split(ranked[0].text, fits).pieces[:most]
     beginning = (s for s in sentences(text[: 4 * LONGEST]) if not _SERIES_NOTE.search(s))
     return split("\n".join(beginning), fits).pieces[:1]
+
+
+def best_sentences(title: str, text: str) -> list[str]:
+    """The sentences that can stand alone, the best first."""
+    return [sentence.text for sentence in _ranked(title, text)]
+
+
+def _ranked(title: str, text: str) -> list[_Sentence]:
+    """Each once: a refrain says nothing new, and X takes no text twice."""
+    ranked = sorted(_candidates(title, text), key=lambda s: (-s.score, s.place))
+    unique: dict[str, _Sentence] = {}
+    for sentence in ranked:
+        unique.setdefault(sentence.text, sentence)
+    return list(unique.values())
 
 
 def _candidates(title: str, text: str) -> Iterator[_Sentence]:

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from digest.social.fit import shorten
-from digest.social.key import key_pieces
-from digest.social.wording import inert
+from digest.social.body import Body, key_body, whole_body
+from digest.social.composing import Making, Place
+from digest.social.fit import beginning, shorten
+from digest.social.hashtags import choose_tags, tags_in
+from digest.social.key import best_sentences
+from digest.social.networks import links_in
+from digest.social.wording import plain, undone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from digest.model import Image, Part, Post
     from digest.social.networks import Network
+    from digest.social.style import Style
+
+#: Of the text under a card's title.
+CARD_CHARACTERS = 300
+
+#: What a URL may hold as it is; all else is escaped, or networks would end the link there.
+_OF_URLS = "%/:=&?~#+!$,;'@()*[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +41,25 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkCard:
+    """What a card of the link shows, where the network leaves its making to us."""
+
+    url: str
+    title: str
+    description: str
+    image: Image | None
+
+
+@dataclass(frozen=True, slots=True)
 class Snippet:
     """One text that its network takes, and how much of the limit it uses."""
 
     text: str
     measured: int
     image: Image | None = None
+    card: LinkCard | None = None
+    #: Hashtags that stand in no text, without the #.
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,57 +77,169 @@ class Unthreadable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The texts in order, the first with its tags; which bear the link; what they say of a post."""
+
+    texts: tuple[str, ...]
+    linked: tuple[bool, ...]
+    #: Of the root.
+    tags: tuple[str, ...]
+    said: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
 def make_thread(
-    post: Post, subject: Subject, network: Network, *, most: int, say: Callable[..., str]
+    post: Post, subject: Subject, network: Network, style: Style, say: Callable[..., str]
 ) -> Thread | Unthreadable:
-    """Root, key sentences, and the link to the post on the last snippet; `most` in all.
+    """The thread of a post: root, its words, the link; or one snippet, as the style asks.
 
-    The image stands on the root. `say` fills in a template of the thread by its name, such as
-    "root", and passes on the ConfigError of a template at fault.
+    `say` fills in a template by its name, such as "thread/root", and passes on the
+    ConfigError of a template at fault.
     """
-    pieces = _pieces(post, network, most, say) if most > 1 else ()
-    counters = [f"{number}/{len(pieces) + 1}" for number in range(1, len(pieces) + 2)]
-    alone = {"counter": counters[0], "link": ""} if pieces else {"counter": "", "link": post.url}
-    root = partial(say, "root", **_subject_words(subject), **alone)
-    title = shorten(inert(post.title), lambda text: network.fits(root(title=text)))
-    if not title and not network.fits(root(title="")):
-        over = f"over the {network.limit} {network.unit} of {network.name}"
-        return Unthreadable(f"its link, hashtag and part alone are {over}")
-    texts = [root(title=title)]
+    tags = choose_tags(subject.hashtag, post.categories, style.tags)
+    link = quote(post.url, safe=_OF_URLS)
+    making = Making(post, subject.title, subject.part, network, style, say, tags, link)
+    texts = _alone(making) if style.form == "snippet" else _thread(making)
+    if isinstance(texts, Unthreadable):
+        return texts
+    _prove(texts.texts, network)
+    card = _card(making)
+    image, about_image = _image(making, has_card=card is not None and texts.linked[0])
+    snippets = list(_snippets(texts, making, card, image))
+    notes = (*texts.notes, *tags.notes, *_about(texts, making, snippets[0]), *about_image)
+    return Thread(tuple(snippets), tuple(dict.fromkeys(notes)))
+
+
+def _thread(m: Making) -> _Texts | Unthreadable:
+    body = whole_body(m) if m.style.text == "whole" else key_body(m)
+    total = len(body.pieces) + 1
+    counter = f"1/{total}" if body.pieces else ""
+    root = _root(m, "root", m.root(counter, alone=not body.pieces))
+    if isinstance(root, Unthreadable):
+        return root
+    places = [m.after(f"{n}/{total}", last=n == total) for n in range(2, total + 1)]
+    texts = [m.compose(root.name, root.place, title=root.title)]
     texts += [
-        say("item", text=text, counter=counter)
-        for text, counter in zip(pieces[:-1], counters[1:-1], strict=True)
+        m.compose("last" if last else "item", place, text=text, more=last and bool(body.left))
+        for text, place, last in zip(body.pieces, places, _last(total - 1), strict=True)
     ]
-    texts += [say("last", text=text, link=post.url, counter=counters[-1]) for text in pieces[-1:]]
-    notes = ("the title was cut to fit",) if title.split() != inert(post.title).split() else ()
-    return Thread(_proved(texts, post.image, network), notes)
+    linked = [bool(place.link) for place in (root.place, *places)]
+    said = (root.title, *body.pieces)
+    notes = (*root.notes, *_about_body(body))
+    return _Texts(tuple(texts), tuple(linked), root.place.tags, said, notes)
 
 
-def _pieces(post: Post, network: Network, most: int, say: Callable[..., str]) -> tuple[str, ...]:
-    """Key sentences that fit wherever they come to stand, under the longest counter there is."""
-    counter = f"{most}/{most}"
-
-    def fits(text: str) -> bool:
-        item = say("item", text=inert(text), counter=counter)
-        last = say("last", text=inert(text), link=post.url, counter=counter)
-        return network.fits(item) and network.fits(last)
-
-    return tuple(map(inert, key_pieces(post.title, post.text, fits, most - 1)))
-
-
-def _subject_words(subject: Subject) -> dict[str, object]:
-    return {
-        "part": subject.part,
-        "topic": subject.title,
-        "hashtag": f"#{subject.hashtag}",
-    }
+def _alone(m: Making) -> _Texts | Unthreadable:
+    """One snippet: title, key sentence, link. A repeat has the next sentence, in other words."""
+    root = _root(m, "", m.root("", alone=True))
+    if isinstance(root, Unthreadable):
+        return root
+    found = [s for s in best_sentences(m.post.title, m.post.text) if _takes(m, root, s)]
+    text = found[m.style.repeat % len(found)] if found and not root.notes else ""
+    texts = (m.compose("", root.place, title=root.title, text=text),)
+    return _Texts(texts, (True,), root.place.tags, (root.title, text), root.notes)
 
 
-def _proved(texts: list[str], image: Image | None, network: Network) -> tuple[Snippet, ...]:
+@dataclass(frozen=True, slots=True)
+class _Root:
+    name: str
+    place: Place
+    title: str
+    notes: tuple[str, ...]
+
+
+def _root(m: Making, name: str, place: Place) -> _Root | Unthreadable:
+    """The title as far as it fits; tags but the first make room for it, the last of them first."""
+    least = min(1, len(place.tags))
+    for many in range(len(place.tags), least - 1, -1):
+        fewer = place.bearing(place.tags[:many])
+        title = _title(m, name, fewer)
+        if title or (many == least and m.fits(name, fewer, title="")):
+            cut = title.split() != m.post.title.split()
+            return _Root(name, fewer, title, ("the title was cut to fit",) if cut else ())
+    over = f"over the {m.network.limit} {m.network.unit} of {m.network.name}"
+    return Unthreadable(f"its link, hashtag and part alone are {over}")
+
+
+def _title(m: Making, name: str, place: Place) -> str:
+    return shorten(m.post.title, lambda text: m.fits(name, place, title=text))
+
+
+def _takes(m: Making, root: _Root, sentence: str) -> bool:
+    return m.fits(root.name, root.place, title=root.title, text=sentence)
+
+
+def _last(count: int) -> list[bool]:
+    return [number == count for number in range(1, count + 1)]
+
+
+def _snippets(
+    texts: _Texts, m: Making, card: LinkCard | None, image: Image | None
+) -> Iterator[Snippet]:
+    carded = texts.linked.index(True) if card and any(texts.linked) else None
+    for position, text in enumerate(texts.texts):
+        yield Snippet(
+            text,
+            m.network.measure(text),
+            None if position else image,
+            card if position == carded else None,
+            () if position else _hidden(texts, m),
+        )
+
+
+def _hidden(texts: _Texts, m: Making) -> tuple[str, ...]:
+    tags = (*m.tags.shown, *m.tags.over)
+    return tuple(tag for tag in tags if tag not in texts.tags)[: m.network.hidden_tags]
+
+
+def _card(m: Making) -> LinkCard | None:
+    if not (m.style.card and m.network.takes_cards):
+        return None
+    about = beginning(plain(m.post.excerpt), lambda text: len(text) <= CARD_CHARACTERS)
+    title = shorten(plain(m.post.title), lambda text: len(text) <= CARD_CHARACTERS)
+    return LinkCard(m.link, title, about, m.post.image)
+
+
+def _image(m: Making, *, has_card: bool) -> tuple[Image | None, tuple[str, ...]]:
+    """The root's picture, and what is to be said of it; a card there shows the picture itself."""
+    image = m.post.image
+    if image is None or has_card or not m.style.pictures:
+        return None, ()
+    if image.alt.strip():
+        return image, ()
+    if m.style.alt_text == "wanted":
+        return image, ("the picture goes out without alt text: it has none",)
+    return None, ("the picture is left out: it has no alt text",)
+
+
+def _about_body(body: Body) -> Iterator[str]:
+    if body.left:
+        yield f"the last {body.left} of {body.words} words are left to the link"
+    if body.left_out:
+        yield f"left out, for no snippet can hold it: {', '.join(body.left_out)}"
+
+
+def _about(texts: _Texts, m: Making, root: Snippet) -> Iterator[str]:
+    """What an editor cannot see at a glance: tags and links that are other than asked for."""
+    for link in dict.fromkeys(link for text in texts.said for link in undone(text)):
+        yield f"{link} would have been a link: it stands as text"
+    extra = (link for text in texts.texts for link in links_in(text) if link != m.link)
+    for link in dict.fromkeys(extra):
+        yield f"{link} in the template becomes a link too"
+    for why, tags in (
+        (f"over the {m.style.tags.most} hashtags of a snippet", m.tags.over),
+        ("no room for", m.tags.shown),
+    ):
+        if gone := [f"#{tag}" for tag in tags if tag not in (*texts.tags, *root.tags)]:
+            yield f"{why}: {' '.join(gone)}"
+    stand = {tag.casefold() for tag in tags_in(root.text)}
+    for tag in texts.tags:
+        if tag.casefold() not in stand:
+            yield f"#{tag} is no hashtag where the template puts it, or the template leaves it out"
+
+
+def _prove(texts: Sequence[str], network: Network) -> None:
     for text in texts:
         if not network.fits(text):
             raise AssertionError(f"a snippet does not fit {network.name}: {text!r}")
-    return tuple(
-        Snippet(text, network.measure(text), None if position else image)
-        for position, text in enumerate(texts)
-    )

@@ -18,6 +18,7 @@ from digest.errors import ConfigError, Problem
 from digest.social.networks import links_in
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 #: Joins without a break and shows nothing (U+2060): after it, no network sees a link or mention.
@@ -49,19 +50,35 @@ def _line_of(error: Exception, file: Path) -> str:
     return next((f"line {f.lineno}" for f in reversed(frames) if f.filename == str(file)), "")
 
 
-def inert(text: str) -> str:
+def inert(text: str, *, block: Collection[str] = ()) -> str:
     """A post's words as words: what looks like a link or a mention in them stays text.
 
-    X charges for each link, and a name is somebody else's on every network. Line breaks stay;
-    characters that networks refuse go: control characters, half surrogates, U+FEFF and the like.
+    X charges for each link and refuses two stock symbols, and a name is somebody else's on
+    every network. So do the hashtags of `block`. Line breaks stay; characters that networks
+    refuse go: control characters, half surrogates, U+FEFF and the like.
     """
-    text = "".join(char for char in text if char in "\n\t" or not _refused(char))
-    text = re.sub(r"([@\uff20])(?=\w)", rf"\1{WORD_JOINER}", text).replace(
-        "://", f":{WORD_JOINER}//"
-    )
-    for link in dict.fromkeys(links_in(text)):
-        text = text.replace(link, link.replace(".", f"{WORD_JOINER}."))
+    text = plain(text)
+    text = re.sub(r"([@\uff20]|(?<![\w$])\$)(?=\w)", rf"\1{WORD_JOINER}", text)
+    text = text.replace("://", f":{WORD_JOINER}//")
+    for tag in block:
+        text = re.sub(
+            rf"([#\uff03])(?={re.escape(tag)}\b)", rf"\1{WORD_JOINER}", text, flags=re.IGNORECASE
+        )
+    # A link within a link that was undone is a link again.
+    while links := links_in(text):
+        for link in dict.fromkeys(links):
+            text = text.replace(link, link.replace(".", f"{WORD_JOINER}."))
     return text
+
+
+def undone(text: str) -> list[str]:
+    """What `inert` makes no link of, though networks would."""
+    return list(dict.fromkeys(links_in(plain(text))))
+
+
+def plain(text: str) -> str:
+    """A text without the characters that networks refuse."""
+    return "".join(char for char in text if char in "\n\t" or not _refused(char))
 
 
 def _refused(char: str) -> bool:
