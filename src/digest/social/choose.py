@@ -116,6 +116,19 @@ def choose(
     return Chosen(post, subject, reason, channel.form_of(subject.scope), repeat)
 
 
+def subject_of(scope: str, post: Post, config: Config, shelf: Shelf) -> Subject | None:
+    """What a thread planned under that scope stands under; None where the post left it."""
+    found = (m for m in shelf.memberships.get(post.id, ()) if _scope(m) == scope)
+    membership = next(found, None)
+    return _subject(membership, post, config, shelf) if membership else None
+
+
+def other_hashtags(scope: str, post: Post, config: Config, shelf: Shelf) -> tuple[str, ...]:
+    """Those of the other series and themes that the post is of, in the order of config."""
+    others = (m for m in shelf.memberships.get(post.id, ()) if _scope(m) != scope)
+    return tuple(_group(m, config).hashtag for m in others)
+
+
 def why_gone(post: Post) -> str | None:
     """In words, where its page was found gone."""
     return f"withdrawn: its page was gone on {post.gone_at:%Y-%m-%d}" if post.gone_at else None

@@ -1,14 +1,17 @@
-"""What becomes of a publication after an attempt, and of one that is late: no clock, no store.
+"""What becomes of a publication after an attempt, of one in doubt, and of one that is late.
+
+No clock, no store. After an attempt:
 
 | answer | next state | the rest of the thread | the channel |
 |---|---|---|---|
 | receipt | submitted | goes on | goes on |
 | refused | refused | cancelled | goes on |
-| throttled, unavailable | pending, for a later run | waits | ends its turn |
-| unauthorized | pending, as if never tried | waits | ends its turn, and says so |
-| uncertain | uncertain | waits for a decision | ends its turn |
+| throttled | pending | waits | waits until the time that the network named |
+| unavailable | pending | waits | ends its turn |
+| unauthorized | pending, as if never tried | waits | is stopped until somebody lifts it |
+| uncertain | uncertain | waits for its being settled | ends its turn |
 
-Attempts are not counted out: what could not be published within `LATEST` is given up.
+Attempts are not counted out: what could not be published in time is given up.
 """
 
 from __future__ import annotations
@@ -19,17 +22,30 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, assert_never
 
 from digest.errors import Refused, Throttled, Unauthorized, Unavailable, Uncertain
-from digest.model import DeliveryState, Receipt
+from digest.model import DeliveryState
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from digest.ports import Outcome
+    from digest.model import Traits
+    from digest.ports import Receipts, Trouble
 
-#: So long after its slot a snippet is out of date: after an outage the backlog floods nobody.
-LATEST = timedelta(hours=24)
+#: So long a thread that has begun is tried to be finished: better late than broken.
+LATEST_REST = timedelta(days=7)
+#: Where a network asks us to wait, and does not say how long.
+UNSAID = timedelta(minutes=15)
+#: No network's window is longer; a longer one is a mistake of somebody's clock.
+LONGEST_WAIT = timedelta(hours=24)
+#: So much before a network no longer makes one of two equal ones we stop relying on it.
+MARGIN = timedelta(minutes=5)
 
-_GIVEN_UP = f"more than {LATEST // timedelta(hours=1)} hours after its slot"
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """What a channel must not do until then: "post", "media", "delete", "read", "money"."""
+
+    what: str
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,41 +57,89 @@ class Decision:
     attempts: int
     reason: str = ""
     code: str = ""
-    not_before: datetime | None = None
+    pause: Pause | None = None
     #: The channel's other snippets would fare no better now; empty where it goes on.
     stop: str = ""
     #: It takes a person to set the channel going again.
     for_operator: bool = False
 
 
-def decide(outcome: Outcome, *, attempts: int, now: datetime) -> Decision:
+def decide(outcome: Receipts | Trouble, *, attempts: int, now: datetime) -> Decision:
     """Return what follows from a channel's answer; `attempts` counts those before it."""
     tried = attempts + 1
     match outcome:
-        case Receipt():
+        case tuple():
             return Decision(DeliveryState.SUBMITTED, tried)
         case Refused(reason=reason, code=code):
             return Decision(DeliveryState.REFUSED, tried, reason, code)
-        case Uncertain(reason=reason):
-            return Decision(DeliveryState.UNCERTAIN, tried, reason, stop=reason)
+        case Uncertain(reason=reason, code=code):
+            return Decision(DeliveryState.UNCERTAIN, tried, reason, code, stop=reason)
         case Unauthorized(reason=reason, code=code):
-            return Decision(
-                DeliveryState.PENDING, attempts, reason, code, stop=reason, for_operator=True
-            )
+            pending = DeliveryState.PENDING
+            return Decision(pending, attempts, reason, code, stop=reason, for_operator=True)
         case Unavailable(reason=reason, code=code):
             return Decision(DeliveryState.PENDING, tried, reason, code, stop=reason)
-        case Throttled(reason=reason, code=code, retry_after=pause):
-            wait = now + min(pause, LATEST) if pause else None
-            return Decision(DeliveryState.PENDING, tried, reason, code, wait, stop=reason)
+        case Throttled(reason=reason, code=code):
+            pause = pause_of(outcome, now)
+            return Decision(DeliveryState.PENDING, tried, reason, code, pause, stop=reason)
         case _:
             assert_never(outcome)
 
 
-def given_up(attempts: int, reason: str | None) -> tuple[DeliveryState, str]:
-    """How a snippet ends that is more than `LATEST` late: failed where it was tried in vain."""
+def pause_of(throttled: Throttled, now: datetime) -> Pause:
+    """Until when the network wants to be left alone with what."""
+    asked = UNSAID if throttled.retry_after is None else throttled.retry_after
+    return Pause(throttled.window, now + min(max(asked, timedelta(0)), LONGEST_WAIT))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of an uncertain publication: its state from now on, and how it is known."""
+
+    state: DeliveryState
+    how: str
+
+
+def verdict(
+    found: Receipts | Trouble | None,
+    *,
+    code: str | None,
+    tried_at: datetime,
+    begun_at: datetime,
+    traits: Traits,
+    now: datetime,
+) -> Verdict | None:
+    """Return what a look at the network says of a doubt; None where that must wait.
+
+    `tried_at` and `begun_at` are its first and its last attempt.
+    """
+    soon = now < begun_at + traits.seen_after
+    match found:
+        case tuple():
+            return Verdict(DeliveryState.SUBMITTED, "found on the network")
+        case None if soon:
+            return None
+        case None if code == "duplicate":
+            why = "the network has this text from before, and takes none twice"
+            return Verdict(DeliveryState.REFUSED, why)
+        case None:
+            return Verdict(DeliveryState.PENDING, "the network does not have it")
+    # It cannot be seen now. Said again, it is one with the first.
+    same = traits.same_for is not None and now < tried_at + traits.same_for - MARGIN
+    if same and not soon:
+        return Verdict(DeliveryState.PENDING, "the network makes one of two for now")
+    return None
+
+
+def given_up(
+    attempts: int, reason: str | None, *, hours: int, begun: bool
+) -> tuple[DeliveryState, str]:
+    """How a snippet ends that is too late: failed where it was tried in vain."""
+    late = f"more than {LATEST_REST.days} days" if begun else f"more than {hours} hours"
+    why = f"{late} after its slot"
     if attempts:
-        return DeliveryState.FAILED, f"{_GIVEN_UP}; last: {reason}"
-    return DeliveryState.CANCELLED, _GIVEN_UP
+        return DeliveryState.FAILED, f"{why}; last: {reason}"
+    return DeliveryState.CANCELLED, why
 
 
 def key_of(publication_id: int, text: str) -> str:

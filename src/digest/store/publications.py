@@ -1,7 +1,8 @@
 """The publication ledger: what is due in each chain, claims, outcomes, recovery, settling.
 
-A thread is a chain: only what has every snippet before it submitted can go out. Every state
-change names the state it comes from, so that of two workers only one can take it.
+A thread is a chain: only what has every snippet before it submitted can go out, and the first
+of a thread that goes on from another waits until that one is through. Every state change names
+the state it comes from, so that of two workers only one can take it.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import exists, func, or_, select, update
+from sqlalchemy import and_, exists, func, or_, select, update
 
 from digest.model import DeliveryState, Image, Receipt
 from digest.store.tables import posts, publications, threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Select
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
     from digest.social.decisions import Decision
 
 S = DeliveryState
+_P = publications.c
+#: Not over: it may still go out, or be out.
+UNDERWAY = (S.PENDING, S.CLAIMED, S.SUBMITTING)
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A row of the ledger, with the thread it stands in; `slot` in UTC."""
+    """A row of the ledger, with the thread it stands in; times in UTC."""
 
     id: int
     thread_id: int
@@ -38,34 +42,89 @@ class Publication:
     of: int
     #: The post's.
     title: str
+    post_id: int
+    form: str
     text: str
+    language: str
     image_url: str | None
     image_alt: str | None
+    card: Mapping[str, Any] | None
+    tags: Sequence[str] | None
+    picture: str | None
+    card_picture: str | None
+    note: str | None
     state: str
     slot: datetime
     attempts: int
+    body: str | None
+    tried_at: datetime | None
+    begun_at: datetime | None
+    reply_to: str | None
+    remote_id: str | None
+    version: str | None
+    url: str | None
+    code: str | None
     reason: str | None
+    state_at: datetime
+    deleted_at: datetime | None
 
     @property
     def image(self) -> Image | None:
         return Image(self.image_url, self.image_alt or "") if self.image_url else None
 
+    @property
+    def receipt(self) -> Receipt | None:
+        """What the network gave for it, where it is out."""
+        if self.remote_id is None:
+            return None
+        return Receipt(self.remote_id, self.state_at, self.url or "", version=self.version or "")
+
+    @property
+    def is_live(self) -> bool:
+        """It is out, as far as we know."""
+        return self.state == S.SUBMITTED and self.deleted_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Oldest:
+    """Slots that are not later than these are too late to be kept; UTC."""
+
+    #: For the first snippet of a thread.
+    start: datetime
+    #: For the rest of a thread that has begun.
+    rest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is committed of a publication before the first byte leaves."""
+
+    publication: Publication
+    body: str
+    reply_to: str | None
+    #: Of its first try.
+    tried_at: datetime
+    picture: str | None = None
+    card_picture: str | None = None
+    note: str | None = None
+
 
 # --- what is due -------------------------------------------------------------------------------
 
 
-def due(c: Connection, channel: str, *, now: datetime, limit: datetime) -> list[Publication]:
-    """What could go out now, one after the other; nothing whose slot is older than `limit`."""
-    waits = or_(_earlier.state != S.PENDING, _earlier.slot <= limit, _earlier.not_before > now)
+def due(c: Connection, channel: str, *, now: datetime, oldest: Oldest) -> list[Publication]:
+    """What could go out now, one after the other."""
+    waits = or_(
+        _earlier.state != S.PENDING, _earlier.slot <= oldest.start, _earlier.not_before > now
+    )
     blocked = _any_earlier(_earlier.state != S.SUBMITTED, waits)
-    query = _select().where(*_is_due(channel, now, limit), ~blocked)
-    return _rows(c, query.order_by(publications.c.slot, publications.c.id))
+    query = _select().where(*_is_due(channel, now, oldest), ~blocked)
+    return _rows(c, query.order_by(_P.slot, _P.id))
 
 
-def late(c: Connection, channel: str | None, limit: datetime) -> list[Publication]:
-    """What could go out and has a slot no later than `limit`; on one channel or all."""
-    p = publications.c
-    query = _select().where(p.state == S.PENDING, p.slot <= limit, _is_next())
+def late(c: Connection, channel: str | None, oldest: Oldest) -> list[Publication]:
+    """What could go out and has a slot that is too old; on one channel or all."""
+    query = _select().where(_P.state == S.PENDING, ~_young(oldest), _is_next())
     return _rows(c, _of(channel, query))
 
 
@@ -74,7 +133,7 @@ def broken(c: Connection, channel: str | None = None) -> list[Publication]:
     never = _earlier.state.in_([S.REFUSED, S.FAILED, S.CANCELLED, S.SUPPRESSED])
     left = _earlier.settled.is_not(None)
     gone = _any_earlier(or_(never, (_earlier.state == S.UNCERTAIN) & left))
-    return _rows(c, _of(channel, _select().where(publications.c.state == S.PENDING, gone)))
+    return _rows(c, _of(channel, _select().where(_P.state == S.PENDING, gone)))
 
 
 def give_up(
@@ -85,55 +144,97 @@ def give_up(
     return _change(c, publication_id, (S.PENDING,), values)
 
 
+def of_thread(c: Connection, thread_id: int) -> list[Publication]:
+    """The publications of a thread, in order."""
+    return _rows(c, _select().where(_P.thread_id == thread_id).order_by(_P.position))
+
+
+def chain(c: Connection, thread_id: int) -> list[Publication]:
+    """What is live of the threads that this one goes on from, the newest first."""
+    before = select(threads.c.after_id).where(threads.c.id == thread_id).cte(recursive=True)
+    older = threads.alias("older")
+    before = before.union(select(older.c.after_id).where(older.c.id == before.c.after_id))
+    live = (_P.state == S.SUBMITTED, _P.deleted_at.is_(None), _P.remote_id.is_not(None))
+    query = _select().where(_P.thread_id.in_(select(before.c.after_id)), *live)
+    return _rows(c, query.order_by(_P.thread_id.desc(), _P.position.desc()))
+
+
 # --- claims and outcomes -----------------------------------------------------------------------
 
 
 def claim(
-    c: Connection, channel: str, worker: str, *, now: datetime, limit: datetime, until: datetime
-) -> Publication | None:
-    """Lease the next publication of the channel that can go out now."""
-    p = publications.c
+    c: Connection,
+    channel: str,
+    worker: str,
+    *,
+    now: datetime,
+    oldest: Oldest,
+    until: datetime,
+    whole: bool,
+) -> list[Publication]:
+    """Lease the next publication of the channel that can go out now; `whole`: with the rest.
+
+    The rest is what is pending of the same thread. Empty where nothing can go out.
+    """
     chosen = (
-        select(p.id)
-        .where(*_is_due(channel, now, limit), _is_next())
-        .order_by(p.slot, p.id)
+        select(_P.id, _P.thread_id)
+        .where(*_is_due(channel, now, oldest), _is_next())
+        .order_by(_P.slot, _P.id)
         .limit(1)
         # SQLite needs no lock here, its writers come one by one; PostgreSQL's pass each other.
         .with_for_update(skip_locked=True)
     )
-    publication_id = c.scalar(chosen)
-    if publication_id is None:
-        return None
+    row = c.execute(chosen).one_or_none()
+    if row is None:
+        return []
+    which = _P.thread_id == row.thread_id if whole else _P.id == row.id
     values = {"state": S.CLAIMED, "worker": worker, "lease_until": until, "state_at": now}
-    _change(c, publication_id, (S.PENDING,), values)
-    return _rows(c, _select().where(p.id == publication_id))[0]
+    c.execute(update(publications).where(which, _P.state == S.PENDING).values(**values))
+    mine = _select().where(which, _P.state == S.CLAIMED, _P.worker == worker)
+    return _rows(c, mine.order_by(_P.position))
 
 
-def before(c: Connection, publication: Publication) -> Receipt | None:
-    """The receipt of the snippet before this one; None for the first of a thread."""
-    p = publications.c
-    query = select(p.remote_id, p.state_at, p.url).where(
-        p.thread_id == publication.thread_id, p.position == publication.position - 1
-    )
-    row = c.execute(query).one_or_none()
-    return Receipt(row.remote_id, row.state_at, row.url or "") if row else None
+def begin(c: Connection, entries: Sequence[Entry], worker: str, now: datetime) -> str:
+    """Write `submitting` for all of them, or say why not; the caller commits before it speaks.
 
-
-def begin(c: Connection, publication: Publication, worker: str, now: datetime) -> str:
-    """Write `submitting`, or say why not; the caller commits before the first byte leaves.
-
-    Returns "go", "gone" (its post is, and it is cancelled) or "lost" (the lease).
+    Returns "go", "gone" (their post is), "held", "undone" or "lost" (a lease); then nothing
+    was changed.
     """
-    gone = select(posts.c.gone_at).join(threads, threads.c.post_id == posts.c.id)
-    is_gone = c.scalar(gone.where(threads.c.id == publication.thread_id)) is not None
-    # What was decided was about an earlier doubt.
-    values: dict[str, Any] = {"state": S.SUBMITTING, "state_at": now, "settled": None}
-    values["attempts"] = publications.c.attempts + 1
-    if is_gone:
-        values = {"state": S.CANCELLED, "reason": "its post is gone", "state_at": now}
-    if not _change(c, publication.id, (S.CLAIMED,), values, worker):
+    first = entries[0].publication
+    thread = c.execute(
+        select(threads.c.held_at, threads.c.undo_at, posts.c.gone_at)
+        .join(posts, posts.c.id == threads.c.post_id)
+        .where(threads.c.id == first.thread_id)
+        .with_for_update(of=threads)
+    ).one()
+    for is_so, word in (
+        (thread.undo_at, "undone"),
+        (thread.held_at, "held"),
+        (thread.gone_at, "gone"),
+    ):
+        if is_so is not None:
+            return word
+    ids = [entry.publication.id for entry in entries]
+    mine = select(_P.id).where(_P.id.in_(ids), _P.state == S.CLAIMED, _P.worker == worker)
+    if len(c.execute(mine.with_for_update()).all()) != len(ids):
         return "lost"
-    return "gone" if is_gone else "go"
+    for entry in entries:
+        # What was decided before was about an earlier doubt.
+        values = {
+            "state": S.SUBMITTING,
+            "state_at": now,
+            "begun_at": now,
+            "settled": None,
+            "attempts": _P.attempts + 1,
+            "body": entry.body,
+            "reply_to": entry.reply_to,
+            "tried_at": entry.tried_at,
+            "picture": entry.picture,
+            "card_picture": entry.card_picture,
+            "note": entry.note,
+        }
+        c.execute(update(publications).where(_P.id == entry.publication.id).values(**values))
+    return "go"
 
 
 def finish(
@@ -153,23 +254,69 @@ def finish(
     values = {
         "state": decision.state,
         "attempts": decision.attempts,
-        "not_before": decision.not_before,
-        "remote_id": receipt.remote_id if receipt else None,
-        "url": receipt.url if receipt else None,
+        "not_before": None,
         "code": decision.code or None,
         "reason": decision.reason or None,
         "worker": None if again else worker,
         "lease_until": None,
         "state_at": now,
+        **_received(receipt),
     }
     return _change(c, publication.id, (S.SUBMITTING, S.UNCERTAIN), values, worker)
 
 
-def release(c: Connection, worker: str, now: datetime) -> None:
-    """Give back what a worker claimed and did not begin."""
-    p = publications.c
+def shift(c: Connection, publication: Publication, now: datetime) -> None:
+    """Put the slots of the snippets after this one off by as much as it was late."""
+    delay = now - publication.slot
+    rest = select(_P.id, _P.slot).where(
+        _P.thread_id == publication.thread_id,
+        _P.position > publication.position,
+        _P.state == S.PENDING,
+    )
+    for row in c.execute(rest).all():
+        c.execute(update(publications).where(_P.id == row.id).values(slot=row.slot + delay))
+
+
+def unclaim(
+    c: Connection,
+    claimed: Sequence[Publication],
+    worker: str,
+    now: datetime,
+    *,
+    reason: str | None = None,
+    attempts: int = 0,
+) -> None:
+    """Give back what was claimed and not begun, with why, and so many attempts more."""
     values = {"state": S.PENDING, "worker": None, "lease_until": None, "state_at": now}
-    c.execute(update(publications).where(p.worker == worker, p.state == S.CLAIMED).values(**values))
+    if reason is not None:
+        values |= {"reason": reason, "attempts": _P.attempts + attempts}
+    for one in claimed:
+        _change(c, one.id, (S.CLAIMED,), values, worker)
+
+
+def end(
+    c: Connection,
+    claimed: Sequence[Publication],
+    worker: str,
+    decision: Decision,
+    now: datetime,
+) -> None:
+    """End what was claimed and will not be said."""
+    values = {
+        "state": decision.state,
+        "reason": decision.reason,
+        "code": decision.code or None,
+        "state_at": now,
+    }
+    for one in claimed:
+        _change(c, one.id, (S.CLAIMED,), values, worker)
+
+
+def release(c: Connection, worker: str, now: datetime) -> None:
+    """Give back all that a worker claimed and did not begin."""
+    values = {"state": S.PENDING, "worker": None, "lease_until": None, "state_at": now}
+    mine = (_P.worker == worker, _P.state == S.CLAIMED)
+    c.execute(update(publications).where(*mine).values(**values))
 
 
 # --- after a crash, and by hand ----------------------------------------------------------------
@@ -181,9 +328,8 @@ def recover(c: Connection, is_dead: Callable[[str, datetime], bool], now: dateti
     `is_dead` judges a worker by its name and the end of its lease. Returns how many became
     uncertain.
     """
-    p = publications.c
-    held = select(p.id, p.state, p.worker, p.lease_until).where(
-        p.state.in_([S.CLAIMED, S.SUBMITTING])
+    held = select(_P.id, _P.state, _P.worker, _P.lease_until).where(
+        _P.state.in_([S.CLAIMED, S.SUBMITTING])
     )
     freed = {"state": S.PENDING, "worker": None, "lease_until": None, "state_at": now}
     doubted = {
@@ -203,8 +349,7 @@ def recover(c: Connection, is_dead: Callable[[str, datetime], bool], now: dateti
 
 def uncertain(c: Connection, channel: str | None = None) -> list[Publication]:
     """What may have been accepted, and nobody has decided on."""
-    p = publications.c
-    query = _select().where(p.state == S.UNCERTAIN, p.settled.is_(None))
+    query = _select().where(_P.state == S.UNCERTAIN, _P.settled.is_(None))
     return _rows(c, _of(channel, query))
 
 
@@ -217,24 +362,43 @@ def settle(
     now: datetime,
     receipt: Receipt | None = None,
 ) -> bool:
-    """Decide one uncertain publication: submitted, pending (again), or uncertain for good."""
+    """Decide one uncertain publication: submitted, pending (again), ended, or in doubt for good."""
     values = {"state": after, "settled": how, "state_at": now, "worker": None}
+    if after in {S.REFUSED, S.CANCELLED}:
+        values["reason"] = how
     if receipt:
-        values |= {"remote_id": receipt.remote_id, "url": receipt.url}
+        values |= _received(receipt)
     return _change(c, publication_id, (S.UNCERTAIN,), values)
+
+
+def is_known(c: Connection, channel: str, remote_id: str) -> bool:
+    """Whether this is the remote id of a publication already."""
+    of = (_P.channel == channel, _P.remote_id == remote_id)
+    return c.scalar(select(exists(select(_P.id).where(*of)))) is True
 
 
 def put_off(c: Connection, publication: Publication, now: datetime) -> None:
     """Give this snippet a slot now, and the ones after it theirs as far behind as they were."""
-    p = publications.c
-    delay = now - publication.slot
-    rest = select(p.id, p.slot).where(
-        p.thread_id == publication.thread_id,
-        p.position >= publication.position,
-        p.state == S.PENDING,
-    )
-    for row in c.execute(rest).all():
-        c.execute(update(publications).where(p.id == row.id).values(slot=row.slot + delay))
+    shift(c, publication, now)
+    own = (_P.id == publication.id, _P.state == S.PENDING)
+    c.execute(update(publications).where(*own).values(slot=now))
+
+
+# --- what is out -------------------------------------------------------------------------------
+
+
+def deleted(c: Connection, publication_id: int, now: datetime) -> None:
+    """Record that it is out no more."""
+    mine = (_P.id == publication_id, _P.deleted_at.is_(None))
+    c.execute(update(publications).where(*mine).values(deleted_at=now))
+
+
+def edited(
+    c: Connection, publication_id: int, *, text: str, measured: int, body: str, receipt: Receipt
+) -> None:
+    """Record that it now says this."""
+    values = {"text": text, "measured": measured, "body": body, "version": receipt.version or None}
+    c.execute(update(publications).where(_P.id == publication_id).values(**values))
 
 
 # --- pieces of queries -------------------------------------------------------------------------
@@ -243,41 +407,79 @@ _earlier_row = publications.alias("earlier")
 _earlier = _earlier_row.c
 
 
+def _received(receipt: Receipt | None) -> dict[str, Any]:
+    return {
+        "remote_id": receipt.remote_id if receipt else None,
+        "url": receipt.url if receipt else None,
+        "version": (receipt.version or None) if receipt else None,
+    }
+
+
 def _any_earlier(*which: ColumnElement[bool]) -> ColumnElement[bool]:
-    p = publications.c
-    same = (_earlier.thread_id == p.thread_id, _earlier.position < p.position)
-    return exists(select(_earlier.id).where(*same, *which)).correlate(publications)
+    same = (_earlier.thread_id == _P.thread_id, _earlier.position < _P.position)
+    return exists(select(_earlier.id).where(*same, *which))
 
 
 def _is_next() -> ColumnElement[bool]:
+    """Every snippet before it is out."""
     return ~_any_earlier(_earlier.state != S.SUBMITTED)
 
 
-def _is_due(channel: str, now: datetime, limit: datetime) -> tuple[ColumnElement[bool], ...]:
-    p = publications.c
-    may = or_(p.not_before.is_(None), p.not_before <= now)
-    return p.channel == channel, p.state == S.PENDING, p.slot <= now, p.slot > limit, may
+def _young(oldest: Oldest) -> ColumnElement[bool]:
+    return or_(_P.slot > oldest.start, and_(_P.position > 1, _P.slot > oldest.rest))
+
+
+def _is_due(channel: str, now: datetime, oldest: Oldest) -> tuple[ColumnElement[bool], ...]:
+    waited = or_(_P.not_before.is_(None), _P.not_before <= now)
+    state = (_P.channel == channel, _P.state == S.PENDING)
+    return (*state, _P.slot <= now, _young(oldest), waited, _is_open(), ~_follows_unfinished())
+
+
+def _is_open() -> ColumnElement[bool]:
+    """Its thread is neither held nor to be taken down."""
+    t = threads.alias("own").c
+    return exists(
+        select(t.id).where(t.id == _P.thread_id, t.held_at.is_(None), t.undo_at.is_(None))
+    )
+
+
+def _follows_unfinished() -> ColumnElement[bool]:
+    """Its thread goes on from one that is not through."""
+    t, before = threads.alias("follower").c, publications.alias("before").c
+    undecided = and_(before.state == S.UNCERTAIN, before.settled.is_(None))
+    return exists(
+        select(before.id).where(
+            t.id == _P.thread_id,
+            before.thread_id == t.after_id,
+            or_(before.state.in_(UNDERWAY), undecided),
+        )
+    )
 
 
 def _select() -> Select[Any]:
-    p = publications.c
     others = publications.alias("others")
-    count = select(func.count()).where(others.c.thread_id == p.thread_id)
+    count = select(func.count()).where(others.c.thread_id == _P.thread_id)
     of = count.correlate(publications).scalar_subquery().label("of")
+    own = (
+        *("text", "language", "image_url", "image_alt", "card", "tags", "picture", "card_picture"),
+        *("note", "state", "slot", "attempts", "body", "tried_at", "begun_at", "reply_to"),
+        *("remote_id", "version", "url", "code", "reason", "state_at", "deleted_at"),
+    )
     return (
         select(
-            *(p.id, p.thread_id, p.channel, p.position, of, posts.c.title, p.text),
-            *(p.image_url, p.image_alt, p.state, p.slot, p.attempts, p.reason),
+            *(_P.id, _P.thread_id, _P.channel, _P.position, of),
+            *(posts.c.title, threads.c.post_id, threads.c.form),
+            *(_P[name] for name in own),
         )
-        .join(threads, threads.c.id == p.thread_id)
+        .join(threads, threads.c.id == _P.thread_id)
         .join(posts, posts.c.id == threads.c.post_id)
     )
 
 
 def _of(channel: str | None, query: Select[Any]) -> Select[Any]:
     if channel is not None:
-        query = query.where(publications.c.channel == channel)
-    return query.order_by(publications.c.thread_id, publications.c.position)
+        query = query.where(_P.channel == channel)
+    return query.order_by(_P.thread_id, _P.position)
 
 
 def _rows(c: Connection, query: Select[Any]) -> list[Publication]:
@@ -292,8 +494,7 @@ def _change(
     worker: str | None = None,
 ) -> bool:
     """Whether the publication was in one of the states, its worker's if named, and is changed."""
-    p = publications.c
-    mine = update(publications).where(p.id == publication_id, p.state.in_(before))
+    mine = update(publications).where(_P.id == publication_id, _P.state.in_(before))
     if worker is not None:
-        mine = mine.where(p.worker == worker)
+        mine = mine.where(_P.worker == worker)
     return c.execute(mine.values(**values)).rowcount == 1

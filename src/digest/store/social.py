@@ -1,39 +1,66 @@
-"""Queries on channels, threads and publications."""
+"""Queries on channels and threads."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, case, delete, exists, func, or_, select, update
 
 from digest.model import DeliveryState
+from digest.social.choose import Had
 from digest.store.dialect import insert_ignore
+from digest.store.publications import UNDERWAY
 from digest.store.tables import channels, posts, publications, threads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import RowMapping
+    from sqlalchemy import ColumnElement, RowMapping
     from sqlalchemy.engine import Connection
 
-    from digest.model import Image
+    from digest.model import Act, Image
+    from digest.social.thread import LinkCard
+
+S = DeliveryState
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedSnippet:
-    """A publication to be."""
+    """A publication to be; `slot` in UTC."""
 
     text: str
     measured: int
     image: Image | None
     slot: datetime
+    card: LinkCard | None = None
+    #: Hashtags that stand in no text, without the #.
+    tags: tuple[str, ...] = ()
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class NewThread:
+    """A thread to be."""
+
+    channel: str
+    post_id: int
+    scope: str
+    reason: str
+    snippets: Sequence[PlannedSnippet]
+    form: str = "thread"
+    #: 0, or which time it is brought back.
+    repeat: int = 0
+    evergreen: bool = False
+    #: The thread that it goes on from, where it stands in one that grows.
+    after_id: int | None = None
+    post_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PublicationRow:
-    """One snippet of a thread as the ledger has it; `slot` in UTC."""
+    """One snippet of a thread as the ledger has it; times in UTC."""
 
     id: int
     position: int
@@ -45,6 +72,11 @@ class PublicationRow:
     slot: datetime
     url: str | None
     reason: str | None
+    card: Mapping[str, Any] | None = None
+    tags: Sequence[str] | None = None
+    note: str | None = None
+    attempts: int = 0
+    deleted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +92,27 @@ class ThreadRow:
     reason: str
     planned_at: datetime
     publications: tuple[PublicationRow, ...]
+    form: str = "thread"
+    repeat: int = 0
+    after_id: int | None = None
+    post_hash: str | None = None
+    held_at: datetime | None = None
+    held_why: str | None = None
+    undo_at: datetime | None = None
+    undo_by: str | None = None
+    undo_why: str | None = None
+    proved_at: datetime | None = None
+    differs: str | None = None
+    #: The post's, now.
+    content_hash: str | None = None
+    gone_at: datetime | None = None
+
+    @property
+    def live(self) -> tuple[PublicationRow, ...]:
+        """What is out, as far as we know."""
+        return tuple(
+            one for one in self.publications if one.state == S.SUBMITTED and not one.deleted_at
+        )
 
 
 def channel_since(c: Connection, slug: str) -> datetime | None:
@@ -73,11 +126,27 @@ def open_channel(c: Connection, slug: str, since: datetime) -> None:
     c.execute(select(channels.c.slug).where(channels.c.slug == slug).with_for_update())
 
 
-def planned_posts(c: Connection, channel: str) -> dict[int, datetime]:
-    """The posts that have a thread on the channel, by id, and when it was planned."""
-    query = select(threads.c.post_id, func.min(threads.c.planned_at))
-    query = query.where(threads.c.channel == channel).group_by(threads.c.post_id)
-    return dict(c.execute(query).tuples().all())
+def planned_posts(c: Connection, channel: str) -> dict[int, Had]:
+    """What the channel had of posts, by their ids."""
+    p = publications.c
+    out = func.max(case((p.state == S.SUBMITTED, p.state_at)))
+    waiting = func.max(case((or_(p.state.in_(UNDERWAY), _UNDECIDED), 1), else_=0))
+    query = (
+        select(
+            threads.c.post_id,
+            func.max(threads.c.planned_at),
+            func.max(threads.c.repeat),
+            out,
+            waiting,
+        )
+        .join(publications, p.thread_id == threads.c.id)
+        .where(threads.c.channel == channel)
+        .group_by(threads.c.post_id)
+    )
+    return {
+        post_id: Had(planned_at, repeats, last_out, bool(underway))
+        for post_id, planned_at, repeats, last_out, underway in c.execute(query).tuples()
+    }
 
 
 def taken_slots(c: Connection, channel: str, now: datetime) -> list[tuple[datetime, datetime]]:
@@ -88,57 +157,219 @@ def taken_slots(c: Connection, channel: str, now: datetime) -> list[tuple[dateti
     return [(begins, ends) for begins, ends in c.execute(query)]
 
 
-def add_thread(
-    c: Connection,
-    *,
-    channel: str,
-    post_id: int,
-    scope: str,
-    reason: str,
-    snippets: Sequence[PlannedSnippet],
-    now: datetime,
-) -> bool:
-    """Write a thread with its publications, pending; False where the post has one already."""
-    row = {"channel": channel, "post_id": post_id, "scope": scope}
-    insert = insert_ignore(c, threads).values(**row, reason=reason, planned_at=now)
-    thread_id = c.scalar(insert.returning(threads.c.id))
+def last_standing(c: Connection, channel: str, scope: str) -> tuple[int, datetime] | None:
+    """The newest thread of a standing one that is not taken down, and its last slot."""
+    mine = (threads.c.channel == channel, threads.c.scope == scope, threads.c.form == "standing")
+    newest = select(func.max(threads.c.id)).where(*mine, threads.c.undo_at.is_(None))
+    thread_id = c.scalar(newest)
     if thread_id is None:
-        return False
-    rows = [_publication(snippet, now) for snippet in snippets]
-    of_thread = {"thread_id": thread_id, "channel": channel}
-    numbered = [{**of_thread, **r, "position": position} for position, r in enumerate(rows, 1)]
-    c.execute(publications.insert(), numbered)
-    return True
+        return None
+    slots = select(func.max(publications.c.slot)).where(publications.c.thread_id == thread_id)
+    return thread_id, c.execute(slots).scalar_one()
+
+
+def news_on(c: Connection, channel: str, since: datetime) -> list[datetime]:
+    """When something new went out on the channel since then, or is to go out."""
+    p = publications.c
+    alive = p.state.in_([*UNDERWAY, S.UNCERTAIN, S.SUBMITTED])
+    moment = case((p.state == S.SUBMITTED, p.state_at), else_=p.slot)
+    query = (
+        select(moment)
+        .join(threads, threads.c.id == p.thread_id)
+        .where(threads.c.channel == channel, threads.c.repeat == 0, alive, moment >= since)
+    )
+    return list(c.scalars(query))
+
+
+def last_brought(c: Connection, channel: str) -> datetime | None:
+    """The latest slot of what rotation brought back on the channel."""
+    query = (
+        select(func.max(publications.c.slot))
+        .join(threads, threads.c.id == publications.c.thread_id)
+        .where(threads.c.channel == channel, threads.c.evergreen)
+    )
+    return c.scalar(query)
+
+
+def was_said(c: Connection, channel: str, texts: Sequence[str]) -> bool:
+    """Whether one of these texts is, or will be, on the channel already."""
+    p = publications.c
+    mine = (p.channel == channel, p.text.in_(list(texts)), p.state != S.CANCELLED)
+    return c.scalar(select(exists(select(p.id).where(*mine)))) is True
+
+
+def add_thread(c: Connection, new: NewThread, now: datetime) -> int | None:
+    """Write a thread with its publications, pending; None where the post has one already."""
+    insert = insert_ignore(c, threads).values(
+        channel=new.channel,
+        post_id=new.post_id,
+        scope=new.scope,
+        reason=new.reason,
+        form=new.form,
+        repeat=new.repeat,
+        evergreen=new.evergreen,
+        after_id=new.after_id,
+        post_hash=new.post_hash,
+        planned_at=now,
+    )
+    thread_id = c.scalar(insert.returning(threads.c.id))
+    if thread_id is not None:
+        _add_publications(c, thread_id, new.channel, new.snippets, now)
+    return thread_id
+
+
+def remake_thread(
+    c: Connection,
+    thread: ThreadRow,
+    snippets: Sequence[PlannedSnippet],
+    post_hash: str | None,
+    now: datetime,
+) -> None:
+    """Put other snippets in the place of those of a thread of which nothing was ever tried."""
+    p = publications.c
+    c.execute(delete(publications).where(p.thread_id == thread.thread_id))
+    _add_publications(c, thread.thread_id, thread.channel, snippets, now)
+    compared(c, thread.thread_id, post_hash)
+
+
+def compared(c: Connection, thread_id: int, post_hash: str | None) -> None:
+    """Record with which version of its post a thread was last compared."""
+    mine = threads.c.id == thread_id
+    c.execute(update(threads).where(mine).values(post_hash=post_hash))
+
+
+def hold(c: Connection, thread_id: int, why: str, now: datetime) -> bool:
+    """Let a thread wait for an editor; False where it does already."""
+    mine = (threads.c.id == thread_id, threads.c.held_at.is_(None))
+    values = {"held_at": now, "held_why": why}
+    return c.execute(update(threads).where(*mine).values(**values)).rowcount == 1
+
+
+def release_thread(c: Connection, thread_id: int) -> bool:
+    """Let a held thread go on; False where it is not held."""
+    mine = (threads.c.id == thread_id, threads.c.held_at.is_not(None))
+    values = {"held_at": None, "held_why": None}
+    return c.execute(update(threads).where(*mine).values(**values)).rowcount == 1
+
+
+def ask_undo(c: Connection, thread_id: int, act: Act) -> bool:
+    """Mark a thread to be taken down, and end what is still to go out; False: it is already."""
+    mine = (threads.c.id == thread_id, threads.c.undo_at.is_(None))
+    values = {"undo_at": act.at, "undo_by": act.actor, "undo_why": act.reason}
+    asked = c.execute(update(threads).where(*mine).values(**values)).rowcount == 1
+    p = publications.c
+    pending = (p.thread_id == thread_id, p.state == S.PENDING)
+    ended = {"state": S.CANCELLED, "reason": "its thread was taken down", "state_at": act.at}
+    c.execute(update(publications).where(*pending).values(**ended))
+    return asked
+
+
+def proved(c: Connection, thread_id: int, differs: str, now: datetime) -> None:
+    """Record that a thread was read back, and what was not as it should be."""
+    values = {"proved_at": now, "differs": differs or None}
+    c.execute(update(threads).where(threads.c.id == thread_id).values(**values))
+
+
+def to_undo(c: Connection, channel: str) -> list[int]:
+    """The threads to be taken down of which something is out still."""
+    mine = (threads.c.channel == channel, threads.c.undo_at.is_not(None), _is_out())
+    return list(c.scalars(select(threads.c.id).where(*mine).order_by(threads.c.id)))
+
+
+def to_prove(c: Connection, channel: str, until: datetime) -> list[int]:
+    """The threads that are through since `until`, have something out and were not read back."""
+    p = publications.c
+    of = p.thread_id == threads.c.id
+    undecided = and_(p.state == S.UNCERTAIN, p.settled.is_(None))
+    unfinished = select(p.id).where(of, or_(p.state.in_(UNDERWAY), undecided, p.state_at > until))
+    out = select(p.id).where(of, p.state == S.SUBMITTED, p.deleted_at.is_(None))
+    mine = (
+        threads.c.channel == channel,
+        threads.c.proved_at.is_(None),
+        threads.c.undo_at.is_(None),
+    )
+    query = select(threads.c.id).where(*mine, exists(out), ~exists(unfinished))
+    return list(c.scalars(query.order_by(threads.c.id)))
+
+
+def drifted(c: Connection, channel: str) -> list[int]:
+    """The threads with something out whose post is not what it was, or gone."""
+    other = or_(
+        and_(posts.c.gone_at.is_(None), threads.c.post_hash != posts.c.content_hash),
+        and_(posts.c.gone_at.is_not(None), threads.c.post_hash != GONE),
+    )
+    query = (
+        select(threads.c.id)
+        .join(posts, posts.c.id == threads.c.post_id)
+        .where(*_is_through(channel), other)
+    )
+    return list(c.scalars(query.order_by(threads.c.id)))
+
+
+#: In the place of a post's hash: its thread was last compared with a post that is gone.
+GONE = "gone"
+
+
+def load_thread(c: Connection, thread_id: int) -> ThreadRow | None:
+    """One thread."""
+    found = _load(c, threads.c.id == thread_id)
+    return found[0] if found else None
 
 
 def load_threads(c: Connection, channel: str | None = None) -> list[ThreadRow]:
     """All threads, or one channel's, in the order of their first slots."""
+    return _load(c, *([threads.c.channel == channel] if channel is not None else []))
+
+
+def _load(c: Connection, *which: Any) -> list[ThreadRow]:
     in_order: dict[int, list[RowMapping]] = {}
     query = (
         select(*_THREAD, *_PUBLICATION)
         .join(threads, threads.c.id == publications.c.thread_id)
         .join(posts, posts.c.id == threads.c.post_id)
+        .where(*which)
         .order_by(publications.c.thread_id, publications.c.position)
     )
-    if channel is not None:
-        query = query.where(threads.c.channel == channel)
     for row in c.execute(query).mappings():
         in_order.setdefault(row["thread_id"], []).append(row)
     found = [_thread(rows) for rows in in_order.values()]
     return sorted(found, key=lambda thread: (thread.publications[0].slot, thread.thread_id))
 
 
+_P = publications.c
+_OF_IT = _P.thread_id == threads.c.id
+_UNDECIDED = and_(_P.state == S.UNCERTAIN, _P.settled.is_(None))
+
+
+def _is_out() -> ColumnElement[bool]:
+    """Something of the thread is out."""
+    live = (_P.state == S.SUBMITTED, _P.deleted_at.is_(None))
+    return exists(select(_P.id).where(_OF_IT, *live))
+
+
+def _is_through(channel: str) -> tuple[ColumnElement[bool], ...]:
+    """It is out, nothing of it is to come or in doubt, and it is to stay."""
+    unfinished = exists(select(_P.id).where(_OF_IT, or_(_P.state.in_(UNDERWAY), _UNDECIDED)))
+    return threads.c.channel == channel, threads.c.undo_at.is_(None), _is_out(), ~unfinished
+
+
+_OWN = (
+    *("channel", "post_id", "scope", "planned_at", "form", "repeat", "after_id", "post_hash"),
+    *("held_at", "held_why", "undo_at", "undo_by", "undo_why", "proved_at", "differs"),
+)
+_OF_POST = ("title", "content_hash", "gone_at")
 _THREAD = (
     threads.c.id.label("thread_id"),
-    *(threads.c[name] for name in ("channel", "post_id", "scope", "planned_at")),
+    *(threads.c[name] for name in _OWN),
     threads.c.reason.label("why"),
-    *(posts.c.title, posts.c.url.label("post_url")),
+    *(posts.c[name] for name in _OF_POST),
+    posts.c.url.label("post_url"),
 )
 _PUBLICATION = tuple(
     publications.c[name]
     for name in (
-        *("id", "position", "text", "measured", "image_url", "image_alt"),
-        *("state", "slot", "url", "reason"),
+        *("id", "position", "text", "measured", "image_url", "image_alt", "card", "tags", "note"),
+        *("state", "slot", "url", "reason", "attempts", "deleted_at"),
     )
 )
 
@@ -147,13 +378,9 @@ def _thread(rows: Sequence[RowMapping]) -> ThreadRow:
     row = rows[0]
     return ThreadRow(
         thread_id=row["thread_id"],
-        channel=row["channel"],
-        post_id=row["post_id"],
-        title=row["title"],
         url=row["post_url"],
-        scope=row["scope"],
         reason=row["why"],
-        planned_at=row["planned_at"],
+        **{name: row[name] for name in (*_OWN, *_OF_POST)},
         publications=tuple(
             PublicationRow(**{column.name: row[column.name] for column in _PUBLICATION})
             for row in rows
@@ -161,13 +388,35 @@ def _thread(rows: Sequence[RowMapping]) -> ThreadRow:
     )
 
 
+def _add_publications(
+    c: Connection,
+    thread_id: int,
+    channel: str,
+    snippets: Sequence[PlannedSnippet],
+    now: datetime,
+) -> None:
+    of_thread = {"thread_id": thread_id, "channel": channel}
+    rows = [_publication(snippet, now) for snippet in snippets]
+    numbered = [{**of_thread, **r, "position": position} for position, r in enumerate(rows, 1)]
+    c.execute(publications.insert(), numbered)
+
+
 def _publication(snippet: PlannedSnippet, now: datetime) -> dict[str, object]:
     return {
         "text": snippet.text,
         "measured": snippet.measured,
+        "language": snippet.language,
         "image_url": snippet.image.url if snippet.image else None,
         "image_alt": snippet.image.alt if snippet.image else None,
-        "state": DeliveryState.PENDING.value,
+        "card": _card(snippet.card) if snippet.card else None,
+        "tags": list(snippet.tags),
+        "state": S.PENDING.value,
         "slot": snippet.slot,
         "state_at": now,
     }
+
+
+def _card(card: LinkCard) -> dict[str, Any]:
+    values = asdict(card)
+    image = values.pop("image")
+    return {**values, "image_url": image["url"] if image else None}
