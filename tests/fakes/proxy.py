@@ -128,7 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Length"] = str(len(body))
             connection.request(self.command, self.path, body=body, headers=headers)
             answer = connection.getresponse()
-            return answer.status, answer.getheaders(), answer.read()
+            # A server that tells its own address would have the client go past us.
+            content = answer.read().replace(self.proxy.upstream.encode(), self.proxy.url.encode())
+            return answer.status, answer.getheaders(), content
         finally:
             connection.close()
 

@@ -1,0 +1,80 @@
+"""What in a text is a link or a hashtag: Bluesky makes only those of it that a post names.
+
+https://docs.bsky.app/docs/advanced-guides/post-richtext: positions are in bytes of UTF-8. No
+mention is ever made: that would need to ask whose a name is, and ring at somebody's door.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from digest.social.graphemes import graphemes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Of one tag: app.bsky.richtext.facet#tag.
+TAG_GRAPHEMES, TAG_BYTES = 64, 640
+
+_FACET = "app.bsky.richtext.facet"
+_LINK = re.compile(r"(?<!\w)https?://[^\s/<>\"“”«»][^\s<>\"“”«»]*", re.IGNORECASE)
+_ENDS_SENTENCES = ".,;:!?'\u2019\u2026*_~"
+
+
+def facets_of(text: str) -> list[dict[str, Any]]:
+    """The facets of a text, in order; none lies within another."""
+    links = [
+        _facet(text, span, {"$type": f"{_FACET}#link", "uri": uri}) for span, uri in _links(text)
+    ]
+    tags = [_facet(text, span, {"$type": f"{_FACET}#tag", "tag": tag}) for span, tag in _tags(text)]
+    return sorted([*links, *tags], key=lambda facet: int(facet["index"]["byteStart"]))
+
+
+def is_tag(tag: str) -> bool:
+    """Whether Bluesky takes a hashtag of this length."""
+    return len(graphemes(tag)) <= TAG_GRAPHEMES and len(tag.encode()) <= TAG_BYTES
+
+
+def _facet(text: str, span: tuple[int, int], feature: dict[str, str]) -> dict[str, Any]:
+    start, end = (len(text[:place].encode()) for place in span)
+    return {"index": {"byteStart": start, "byteEnd": end}, "features": [feature]}
+
+
+def _links(text: str) -> Iterator[tuple[tuple[int, int], str]]:
+    for found in _LINK.finditer(text):
+        link = _without_tail(found[0])
+        yield (found.start(), found.start() + len(link)), link
+
+
+def _tags(text: str) -> Iterator[tuple[tuple[int, int], str]]:
+    for found in _tag_pattern().finditer(text):
+        if is_tag(found[1]):
+            yield found.span(), found[1]
+
+
+@cache
+def _tag_pattern() -> re.Pattern[str]:
+    """A tag begins a word, is of letters, their marks, digits and _, and not without a letter."""
+    import regex  # type: ignore[import-untyped]  # it ships no types
+
+    before, first, rest = (
+        r"(?<![^\s(\[\"'\u201c\u2018\xab])",
+        r"[\p{L}\p{Nd}_]",
+        r"[\p{L}\p{M}\p{Nd}_]*",
+    )
+    pattern: re.Pattern[str] = regex.compile(rf"{before}#((?=[\p{{Nd}}_]*\p{{L}}){first}{rest})")
+    return pattern
+
+
+def _without_tail(link: str) -> str:
+    """A link without the marks that end the sentence or the parenthesis it stands in."""
+    unopened = link.count(")") - link.count("(")
+    while True:
+        shorter = link.rstrip(_ENDS_SENTENCES)
+        if unopened > 0 and shorter.endswith(")"):
+            shorter, unopened = shorter[:-1], unopened - 1
+        if shorter == link:
+            return link
+        link = shorter
