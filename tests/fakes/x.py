@@ -25,7 +25,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from digest.config_social import XAccount
-from fakes.x_oauth import Keys
+from fakes.x_oauth import HOST, Keys
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
@@ -138,21 +138,28 @@ class XServer:
         self.fault: Fault | None = None
         self.media: dict[str, Media] = {}
         self._posts: dict[str, Post] = {}
-        self._names: dict[str, str] = {}
+        #: Access tokens by name of the account, and ids of accounts by token.
+        self._tokens: dict[str, str] = {}
+        self._users: dict[str, str] = {}
         self._used: dict[tuple[str, str], list[datetime]] = {}
         self._last_id = 0
         self._lock = threading.RLock()
 
     # --- what tests use ------------------------------------------------------------------------
 
-    def account(self, name: str = "blog") -> XAccount:
-        """The keys of an account, which is made when first asked for."""
+    def account(self, name: str = "blog", *, telling: bool = True) -> XAccount:
+        """The keys of an account, which is made when first asked for.
+
+        Its token tells the account's id, as X's own do, or does not.
+        """
         with self._lock:
-            if name not in self._names:
-                user = str(2244994945 + len(self._names))
-                self._names[name] = f"{user}-token-of-{name}"
-                self.keys.tokens[self._names[name]] = f"token-secret-of-{name}"
-            token = self._names[name]
+            if name not in self._tokens:
+                user = str(2244994945 + len(self._tokens))
+                token = f"{user}-token-of-{name}" if telling else f"token-of-{name}"
+                self._tokens[name] = token
+                self._users[token] = user
+                self.keys.tokens[token] = f"token-secret-of-{name}"
+            token = self._tokens[name]
             return XAccount(
                 consumer_key=self.keys.consumer_key,
                 consumer_secret=self.keys.consumer_secret,
@@ -164,7 +171,7 @@ class XServer:
     def revoke(self, name: str = "blog") -> None:
         """The account takes its consent back."""
         with self._lock:
-            self.keys.tokens.pop(self._names[name])
+            self.keys.tokens.pop(self._tokens[name])
 
     @property
     def posts(self) -> list[Post]:
@@ -176,12 +183,8 @@ class XServer:
         """Post something without a client, at a moment of one's choice."""
         self.account(name)
         with self._lock:
-            at = at or self.clock()
-            user = self._names[name].partition("-")[0]
-            alts = tuple(self.media[one].alt for one in media)
-            post = Post(self._new_id(at), user, text, parent, tuple(media), at, alts)
-            self._posts[post.id] = post
-            return post
+            user = self._users[self._tokens[name]]
+            return self._out(user, text, parent, media, at or self.clock())
 
     def take_down(self, post_id: str) -> None:
         """Somebody deletes a post by hand."""
@@ -205,10 +208,12 @@ class XServer:
     def _done(self, method, target, headers, body, told):
         if self.fault is not None:
             raise self.fault
+        if headers.get("Host") != urlsplit(HOST).netloc:
+            raise Fault(404, "Not Found", "Not Found")
         token = self.keys.signer(method, target, headers, body)
         if token is None:
             raise unauthorized()
-        user = token.partition("-")[0]
+        user = self._users[token]
         parts = urlsplit(target)
         query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         for pattern, window, act in ROUTES:
@@ -235,14 +240,13 @@ class XServer:
         if unknown:
             raise invalid(f"$.{min(unknown)}: is not defined in the schema")
         self._check_post(user, text, media, parent)
-        post = self.say_as(user, text, parent, media)
+        post = self._out(user, text, parent, media, self.clock())
         self._charge("create-with-link" if twitter_text.extract_urls(text) else "create")
         return {"data": {"edit_history_tweet_ids": [post.id], "id": post.id, "text": text}}
 
-    def say_as(self, user, text, parent, media) -> Post:
-        now = self.clock()
+    def _out(self, user, text, parent, media, at) -> Post:
         alts = tuple(self.media[one].alt for one in media)
-        post = Post(self._new_id(now), user, text, parent, media, now, alts)
+        post = Post(self._new_id(at), user, text, parent, tuple(media), at, alts)
         self._posts[post.id] = post
         return post
 
@@ -334,7 +338,7 @@ class XServer:
         return document
 
     def me(self, user, asked):
-        names = {token.partition("-")[0]: name for name, token in self._names.items()}
+        names = {self._users[token]: name for name, token in self._tokens.items()}
         return {"data": {"id": user, "name": names[user], "username": names[user]}}
 
     def begin_upload(self, user, asked):

@@ -20,7 +20,7 @@ from digest.social.channels.x_answers import Answer, dicts, dig, text, unreadabl
 from digest.social.channels.x_line import Line
 from digest.social.channels.x_media import id_in, upload
 from digest.social.channels.x_text import FIELDS, made_at, parent_of, said, same, seen
-from digest.social.networks import LINK_WEIGHT, X
+from digest.social.networks import X
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +84,7 @@ class XChannel:
         """X's own, the same for every account: https://docs.x.com/x-api/media/quickstart/best-practices"""
         return Limits(
             characters=X.limit,
-            link_weight=LINK_WEIGHT,
+            link_weight=X.link_weight,
             picture_bytes=5_000_000,
             picture_types=("image/jpeg", "image/png", "image/webp", "image/gif"),
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: What must be asked for, so that what stands below can be told.
 FIELDS = "created_at,referenced_tweets,entities,attachments,conversation_id"
 
-_OF_MEDIA = re.compile(r"/status/\d+/(photo|video)/\d+$")
+_OF_MEDIA = re.compile(r"/status/([0-9]+)/(?:photo|video)/[0-9]+$")
 
 
 def seen(tweet: Mapping[str, object], alts: Mapping[str, str]) -> Seen:
@@ -44,7 +44,9 @@ def said(tweet: Mapping[str, object]) -> str:
     shown = _unescaped(text(tweet.get("text")))
     # What follows a link may look like more of it: 介護 is made of letters.
     short = "|".join(re.escape(link) for link in links if link)
-    return (re.sub(short, lambda found: _full(links[found[0]]), shown) if short else shown).strip()
+    return (
+        re.sub(short, lambda found: _full(links[found[0]], of=tweet), shown) if short else shown
+    ).strip()
 
 
 def same(one: str, other: str) -> bool:
@@ -73,9 +75,10 @@ def _unescaped(shown: str) -> str:
     return shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def _full(link: Mapping[str, object]) -> str:
+def _full(link: Mapping[str, object], *, of: Mapping[str, object]) -> str:
     full = text(link.get("expanded_url"))
-    if "media_key" in link or _OF_MEDIA.search(full):
+    picture = _OF_MEDIA.search(full)
+    if picture and picture[1] == of.get("id"):
         return ""
     bare = full.removeprefix("http://")
     return bare if bare == link.get("display_url") and "/" not in bare else full
