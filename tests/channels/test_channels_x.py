@@ -48,6 +48,13 @@ class Clock:
         self.now += timedelta(**by)
 
 
+def nowhere() -> str:
+    """An address where nobody listens."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{closed.getsockname()[1]}"
+
+
 @dataclass
 class Rig:
     server: object
@@ -64,10 +71,7 @@ class Rig:
         return XChannel(account, timeout=timeout, clock=self.clock, sleep=self.slept.append)
 
     def away(self) -> XChannel:
-        with socket.socket() as closed:
-            closed.bind(("127.0.0.1", 0))
-            url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        return self.channel_of(self.account.model_copy(update={"api_url": url}))
+        return self.channel_of(self.account.model_copy(update={"api_url": nowhere()}))
 
     def stranger(self) -> XChannel:
         other = type(self.account.access_token_secret)("not-the-secret")
@@ -329,9 +333,10 @@ def test_a_post_that_timelines_do_not_show_yet_is_found_later(rig, channel):
     assert timedelta(seconds=5) < channel.traits.seen_after
 
 
-def test_a_clock_behind_our_own_hides_nothing(rig, channel):
+def test_a_clock_as_wrong_as_x_bears_hides_nothing(rig, channel):
     rig.server.say("Skewed", at=SOON)
-    assert channel.find(bodies_of(channel, [said("Skewed", at=SOON + timedelta(minutes=1))]))
+    for wrong in (timedelta(minutes=5), timedelta(minutes=-5)):
+        assert channel.find(bodies_of(channel, [said("Skewed", at=SOON + wrong)]))
 
 
 def test_a_first_try_in_the_future_is_no_question_for_x(rig, channel):
@@ -353,7 +358,8 @@ def test_many_posts_are_read_a_hundred_at_a_time(rig, channel):
 def test_what_x_says_nothing_about_is_not_taken_for_gone():
     receipt = Receipt("12", AT)
     withheld = {"value": "12", "type": "https://api.twitter.com/2/problems/not-authorized"}
-    for document in ({}, {"data": []}, {"errors": [withheld]}, {"data": [{"id": "13"}]}, []):
+    half = {"data": [None], "meta": {"result_count": 1}}
+    for document in ({}, half, {"data": []}, {"errors": [withheld]}, {"data": [{"id": "13"}]}, []):
         with answering(200, json.dumps(document)) as (channel, _):
             assert isinstance(channel.read([receipt]), Unavailable), document
             assert isinstance(channel.find(bodies_of(channel, [said("?")])), Unavailable), document
@@ -706,6 +712,14 @@ def test_a_lost_answer_elsewhere_is_for_later(rig, channel, fault):
         rig.proxy.fail(fault)
         assert isinstance(ask(), Unavailable)
     assert channel.delete(receipt) is None
+
+
+def test_a_proxy_that_is_away_is_told_nothing(rig, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", nowhere())
+    monkeypatch.setenv("NO_PROXY", "")
+    account = rig.account.model_copy(update={"api_url": "https://api.twitter.com"})
+    answer = rig.channel_of(account).publish(bodies_of(rig.channel, [said("Through you?")]))
+    assert isinstance(answer, Unavailable)
 
 
 def test_a_forged_certificate_is_told_nothing():

@@ -140,4 +140,4 @@ def _never_began(error: Exception, cause: BaseException) -> bool:
         return True
     if isinstance(cause, urllib3.exceptions.SSLError):
         return bool(cause.args) and isinstance(cause.args[0], ssl.SSLCertVerificationError)
-    return isinstance(cause, urllib3.exceptions.NewConnectionError)
+    return isinstance(cause, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ProxyError)
