@@ -122,12 +122,14 @@ def test_a_gzip_bomb_is_stopped_at_the_cap(web, get):
     found = get(url, timeout_seconds=20)
     assert found.status is FetchStatus.FAILED
     assert "15 MB" in found.reason
+    assert found.lasting
 
 
 def test_a_body_of_40_mb_is_stopped_at_the_cap(web, get):
     found = get(web.put("/feed", b"x" * 40_000_000))
     assert (found.status, found.body) == (FetchStatus.FAILED, b"")
     assert "15 MB" in found.reason
+    assert found.lasting
     assert get(web.put("/feed", b"x" * MAX_BODY)).status is FetchStatus.OK
 
 
@@ -189,6 +191,7 @@ def test_nobody_listens(get):
     found = get("http://127.0.0.1:1/feed")
     assert found.status is FetchStatus.FAILED
     assert found.silent
+    assert not found.lasting
 
 
 def test_redirects_are_followed_and_told(web, get):
@@ -243,6 +246,7 @@ def test_without_leave_nothing_private_is_read(web, get, host, caplog):
     found = get(f"http://{host}:{port}/feed", allow_private=False)
     assert found.status is FetchStatus.FAILED
     assert "private" in found.reason
+    assert found.lasting
     assert web.asked == []
     assert caplog.records == []
 

@@ -146,6 +146,15 @@ def test_where_it_was_taken_is_not_told_on(frozen):
     assert not opened(picture).getexif()
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_what_a_camera_wrote_wrongly_does_not_cost_the_picture(frozen, kind):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    broken = exif.tobytes().replace(b"II*\0", b"II?\0").replace(b"MM\0*", b"MM\0?")
+    picture = frozen(encoded(half_and_half("red", "blue"), kind, exif=broken))
+    assert (picture.width, picture.height) == (80, 40)
+
+
 def test_colours_keep_their_meaning(frozen):
     content = encoded(noisy(60, 40), "WEBP", icc_profile=b"a small profile")
     assert opened(frozen(content)).info["icc_profile"] == b"a small profile"

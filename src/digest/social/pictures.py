@@ -10,6 +10,7 @@ import hashlib
 import math
 import re
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from digest.files import replace_bytes, sync_folder
 from digest.model import Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from PIL.Image import Image
@@ -34,7 +35,8 @@ MAX_PIXELS = 50_000_000
 MAX_SIDE = 4096
 #: In pixels: below this nothing is to be seen any more.
 MIN_SIDE = 100
-_STEP = 0.8
+#: The least that a next try is smaller by.
+_STEP = 0.9
 _QUALITY = 85
 #: In bytes: a colour space that people's pictures have; a press's takes up a whole card.
 _MAX_PROFILE = 64 * 1024
@@ -192,29 +194,33 @@ def _is_plain(image: Image) -> bool:
     """Whether it stands upright by itself, and tells nobody where it was taken."""
     from PIL import ExifTags
 
-    exif = image.getexif()
-    turned = exif.get(ExifTags.Base.Orientation, 1) != 1
-    return not turned and ExifTags.IFD.GPSInfo not in exif
+    # What a camera, or a program after it, wrote wrongly is no fault of the picture.
+    with suppress(Exception):
+        exif = image.getexif()
+        turned = exif.get(ExifTags.Base.Orientation, 1) != 1
+        return not turned and ExifTags.IFD.GPSInfo not in exif
+    return False
 
 
 def _encode(image: Image, space: Space) -> _Made | str:
     """As a JPEG, as large as `space` allows; the same bytes whenever it is done."""
-    for width, height in _sizes(*image.size, space.pixels):
+    longest = max(image.size)
+    scale = _first_scale(*image.size, space.pixels)
+    while True:
+        width, height = _scaled(*image.size, scale)
         content = _jpeg(image, width, height)
         if space.holds(len(content), _JPEG, width, height):
             return _Made(content, _JPEG, width, height)
-    return "cannot be made to fit"
+        scale *= min(_STEP, math.sqrt(space.bytes / len(content)))
+        if longest * scale < MIN_SIDE:
+            return "cannot be made to fit"
 
 
-def _sizes(width: int, height: int, pixels: int | None) -> Iterator[tuple[int, int]]:
-    longest = max(width, height)
-    scale = min(1.0, MAX_SIDE / longest)
-    if pixels is not None:
-        scale = min(scale, math.sqrt(max(pixels, 1) / (width * height)))
-    yield _scaled(width, height, scale)
-    while longest * scale * _STEP >= MIN_SIDE:
-        scale *= _STEP
-        yield _scaled(width, height, scale)
+def _first_scale(width: int, height: int, pixels: int | None) -> float:
+    scale = min(1.0, MAX_SIDE / max(width, height))
+    if pixels is None:
+        return scale
+    return min(scale, math.sqrt(pixels / (width * height)))
 
 
 def _scaled(width: int, height: int, scale: float) -> tuple[int, int]:
@@ -238,7 +244,8 @@ def _flatten(image: Image) -> Image:
     from PIL.Image import new
 
     profile = image.info.get("icc_profile", b"") if image.mode in {"RGB", "RGBA"} else b""
-    ImageOps.exif_transpose(image, in_place=True)
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):
         # Pillow takes sixteen bits for eight, and nearly all of it for white.
         image = image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
