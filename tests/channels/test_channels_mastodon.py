@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import threading
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -280,16 +284,33 @@ def test_what_was_taken_down_cannot_be_said_again_within_the_hour(server, channe
     assert isinstance(publish(channel, snippet()), tuple)
 
 
-def test_an_instance_that_is_not_trusted_heard_nothing(channel, server):
-    """A plain server behind an https:// address: no handshake, so nothing left."""
-    secure = MastodonChannel(
-        server.account(url=server.url.replace("http:", "https:").replace("127.0.0.1", "localhost")),
-        timeout=1.5,
-        clock=server.now,
-    )
-    answer = secure.publish(bodies_of(channel, [snippet()]))
-    assert isinstance(answer, Uncertain | Unavailable)
-    assert not server.statuses
+@pytest.fixture
+def untrusted_url() -> Iterator[str]:
+    """A server whose certificate nobody here knows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+
+    def serve(listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                with connection, suppress(OSError):
+                    context.wrap_socket(connection, server_side=True).close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, args=(listening,), daemon=True).start()
+        yield f"https://127.0.0.1:{listening.getsockname()[1]}"
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def test_an_instance_that_is_not_trusted_heard_nothing(server, channel, untrusted_url):
+    secure = MastodonChannel(server.account(url=untrusted_url), timeout=1.5, clock=server.now)
+    assert isinstance(secure.publish(bodies_of(channel, [snippet()])), Unavailable)
+
+
+def test_a_text_that_cannot_be_written_down_was_never_sent(server, channel):
+    assert isinstance(publish(channel, snippet("half a pair: \ud83e")), Unavailable)
+    assert server.asked == []
 
 
 def test_a_host_that_does_not_exist_heard_nothing(channel, server):
@@ -542,10 +563,8 @@ def test_clocks_need_not_agree_to_the_second(server, channel):
 
 def test_a_server_that_knows_no_pages_is_not_asked_for_ever(server, channel):
     bodies = bodies_of(channel, [snippet("Not there")])
-    page = server.account_statuses
     for n in range(60):
         server.add(f"Text {n}")
-    server.account_statuses = page
     listed = [server._shown(one) for one in list(server.statuses.values())[:40]]
     server.instead += [("GET .*/accounts/.*/statuses", Answer(200, listed))] * 4
     assert channel.find(bodies) is None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mastodon import Mastodon
+    from mastodon.return_types import Status
 
     from digest.config_social import MastodonAccount
     from digest.model import Limits, Picture, Place, ReadySnippet, Receipt, Seen
@@ -76,7 +77,7 @@ class MastodonChannel:
         (text,) = bodies
         body = Body.from_json(text)
         answer = self._client.ask(
-            lambda api: receipt_of(api.status_post(**body.parameters()), self._clock()),
+            lambda api: self._receipt(api.status_post(**body.parameters())),
             window="post",
             publishing=True,
         )
@@ -88,7 +89,7 @@ class MastodonChannel:
         """Look for the status among those of the account since it was first tried."""
         (text,) = bodies
         body = Body.from_json(text)
-        found = self._client.ask(lambda api: search(api, self._me(api), body, self._clock()))
+        found = self._client.ask(lambda api: self._found(api, body))
         return found if found is None or isinstance(found, Trouble) else (found,)
 
     def read(self, receipts: Sequence[Receipt]) -> tuple[Seen | None, ...] | Trouble:
@@ -131,13 +132,19 @@ class MastodonChannel:
             self._account_id = has_account(api)
         return self._account_id
 
+    def _found(self, api: Mastodon, body: Body) -> Receipt | Unavailable | None:
+        status = search(api, self._me(api), body, self._client.raw)
+        return status if isinstance(status, Unavailable | None) else self._receipt(status)
+
+    def _receipt(self, status: Status) -> Receipt:
+        return receipt_of(status, self._clock())
+
     def _edited(self, api: Mastodon, status_id: str, new: Body) -> Receipt:
         # An edit without media takes the pictures off.
         media = list(new.media_ids) or [
             str(medium.id) for medium in api.status(status_id).media_attachments
         ]
-        status = api.status_update(status_id, new.text, media_ids=media)
-        return receipt_of(status, self._clock())
+        return self._receipt(api.status_update(status_id, new.text, media_ids=media))
 
     def _already_down(self, receipt: Receipt, reason: str) -> Trouble | None:
         """Some servers answer 404 because they take nothing down at all."""

@@ -51,12 +51,19 @@ class Client:
         if not _TOKEN.fullmatch(self._token):
             # An exception about a header would spell it out.
             return Unauthorized("the access token has characters that no access token has")
-        self._transport.answer = None
+        self._transport.forget()
         try:
             return question(self._mastodon())
         except Exception as error:  # noqa: BLE001 - answers are untrusted, Mastodon.py trusts them
-            asked = Asked(window=window, publishing=publishing, secret=self._token)
+            # What was never given to the transport, no one can have accepted.
+            in_doubt = publishing and self._transport.was_used
+            asked = Asked(window=window, publishing=in_doubt, secret=self._token)
             return trouble_of(error, self._transport.answer, asked, self._clock())
+
+    def raw(self) -> object:
+        """The last answer as it came: Mastodon.py makes of it whatever it expects."""
+        answer = self._transport.answer
+        return None if answer is None else answer.json()
 
     def _mastodon(self) -> Mastodon:
         if self._api is None:
@@ -68,10 +75,19 @@ class _Transport(HTTPAdapter):
     """Keeps the answer to the last request; None while there is none."""
 
     answer: requests.Response | None = None
+    was_used = False
 
-    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
-        self.answer = None
-        self.answer = super().send(*args, **kwargs)
+    def forget(self) -> None:
+        self.answer, self.was_used = None, False
+
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        if request.method != "GET":
+            # On a new line: one that died while it was idle looks like an answer that was lost.
+            self.close()
+        self.answer, self.was_used = None, True
+        self.answer = super().send(request, *args, **kwargs)
         return self.answer
 
 
@@ -105,6 +121,4 @@ def _session(transport: _Transport) -> requests.Session:
     session.mount("http://", transport)
     # A post that is sent on elsewhere becomes another request, or the same one twice.
     session.max_redirects = 0
-    # A line that died while it was idle looks like an answer that was lost.
-    session.headers["Connection"] = "close"
     return session

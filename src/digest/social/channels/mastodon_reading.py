@@ -13,7 +13,7 @@ from digest.model import Receipt, Seen
 from digest.social.channels.mastodon_html import Words, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mastodon import Mastodon
     from mastodon.return_types import Status
@@ -70,19 +70,20 @@ def seen(api: Mastodon, status_id: str) -> Seen | None:
 
 
 def search(
-    api: Mastodon, account_id: str, body: Body, now: datetime
-) -> Receipt | Unavailable | None:
-    """The account's status that this body made, not older than the body."""
+    api: Mastodon, account_id: str, body: Body, raw: Callable[[], object]
+) -> Status | Unavailable | None:
+    """The account's status that this body made; `raw` is the answer before Mastodon.py read it."""
     oldest = None
     for _ in range(_PAGES):
         page = api.account_statuses(account_id, exclude_reblogs=True, limit=_PAGE, max_id=oldest)
+        if not isinstance(raw(), list):
+            # Read as a page without statuses, it would prove that ours is not there.
+            raise TypeError("not a page of statuses")
         recent = [status for status in page if status.created_at >= body.at - _MARGIN]
-        for status in recent:
-            if _is_of(api, status, body):
-                return receipt_of(status, now)
+        found = next((status for status in recent if _is_of(api, status, body)), None)
         # A server that knows no pages gives the first one again.
-        if not page or len(recent) < len(page) or _id(page[-1].id) == oldest:
-            return None
+        if found or not page or len(recent) < len(page) or _id(page[-1].id) == oldest:
+            return found
         oldest = _id(page[-1].id)
     return Unavailable("the account says too much to tell whether this was said")
 
