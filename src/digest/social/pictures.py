@@ -41,6 +41,7 @@ _QUALITY = 85
 #: In bytes: a colour space that people's pictures have; a press's takes up a whole card.
 _MAX_PROFILE = 64 * 1024
 
+_TOO_MANY = f"has more than {MAX_PIXELS // 1_000_000} million pixels"
 _GONE = frozenset({FetchStatus.GONE, FetchStatus.MISSING})
 _JPEG = "image/jpeg"
 #: By Pillow's names. All that is ever tried on what a server sent: Pillow knows formats that
@@ -162,9 +163,6 @@ def _fit(content: bytes, space: Space) -> _Made | str:
             return _TOO_MANY
         except Exception as error:  # noqa: BLE001  for a broken file, decoders raise just anything
             return _unreadable(content, error)
-
-
-_TOO_MANY = f"has more than {MAX_PIXELS // 1_000_000} million pixels"
 
 
 def _unreadable(content: bytes, error: Exception) -> str:
