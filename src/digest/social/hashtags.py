@@ -119,7 +119,7 @@ def into_text(text: str, tag: str) -> str | None:
 
 def tags_in(text: str) -> list[str]:
     """The tags in a text that every network makes of it, without the #."""
-    return [found[1] for found in _standing().finditer(text)]
+    return [found[1] for found in _standing().finditer(text) if not fault(found[1])]
 
 
 @cache

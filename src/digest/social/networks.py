@@ -102,7 +102,9 @@ def _measure_bluesky(text: str) -> int:
 def _clusters(text: str) -> int:
     """Graphemes, as a server counts them whose Unicode may be older than ours."""
     found = graphemes(text)
-    return len(found) + sum(len(_CONJUNCT.findall(one[:-1])) for one in found if len(one) > 1)
+    if not _CONJUNCT.search(text):
+        return len(found)
+    return len(found) + sum(len(_CONJUNCT.findall(one[:-1])) for one in found)
 
 
 def _without_tail(link: str) -> str:

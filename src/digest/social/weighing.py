@@ -37,12 +37,19 @@ _PARTED_IN_EMOJI_11 = re.compile(
 _DOTS_OF_AN_ADDRESS = 16
 #: What separates words ends links and emoji, so that each chunk can be weighed, and remembered.
 _CHUNK = re.compile(r"[^ \n]+")
-_HOST = re.compile(r"([a-z0-9_-]+)\.([a-z]{3,})(?![a-z])", re.IGNORECASE)
+#: After a word joiner (U+2060) no dot is of a host.
+_HOST = re.compile(r"([a-z0-9_-]*)(?<!\u2060)\.([a-z]{2,})(?![a-z])", re.IGNORECASE | re.ASCII)
+_SCHEME = re.compile("https?://", re.IGNORECASE)
+#: Two letters are of a country, and new countries are rare.
+_COUNTRY = 2
+#: Letters that Python takes for their ASCII likenesses, and X does not.
+_DOUBTFUL = re.compile("[\u0130\u0131\u017f\u212a]")
 
 
+@lru_cache(maxsize=1 << 10)
 def weight(text: str) -> int:
     """How much of X's limit a text takes."""
-    composed = unicodedata.normalize("NFC", text.replace("\r\n", "\n"))
+    composed = unicodedata.normalize("NFC", text)
     chunks = _CHUNK.findall(composed)
     return len(composed) - sum(map(len, chunks)) + sum(map(_weight_of_chunk, chunks))
 
@@ -64,20 +71,43 @@ def _weight_of_chunk(chunk: str) -> int:
         return len(chunk)
     total, here = 0, 0
     for start, end, full in _links(chunk):
-        total += _plain_weight(chunk[here:start])
-        total += LINK_WEIGHT if full else max(LINK_WEIGHT, _plain_weight(chunk[start:end]))
+        total += _without_links(chunk[here:start]) + _link_weight(chunk[start:end], full=full)
         here = end
-    return total + _plain_weight(chunk[here:])
+    return total + _without_links(chunk[here:])
+
+
+def _link_weight(link: str, *, full: bool) -> int:
+    if full:
+        return LINK_WEIGHT + _plain_weight("".join(_DOUBTFUL.findall(link)))
+    # Amid other scripts no two parsers agree on where a host begins and ends.
+    return (
+        max(LINK_WEIGHT, _plain_weight(link))
+        if link.isascii()
+        else LINK_WEIGHT + _plain_weight(link)
+    )
+
+
+def _without_links(text: str) -> int:
+    """The weight of a text without links, with what hosts would cost on top if they are links."""
+    return _plain_weight(text) + sum(map(_dearer, _HOST.finditer(text)))
+
+
+def _dearer(host: re.Match[str]) -> int:
+    """Of an unknown ending, or amid other scripts, where our parser gives up and X does not."""
+    known = bool(_links(f"a.{host[2]}"))
+    if not known and len(host[2]) == _COUNTRY:
+        return 0
+    if host.string.isascii():
+        return 0 if known else max(0, LINK_WEIGHT - len(host[0]))
+    return max(0, LINK_WEIGHT - len(host[2]) - 1)
 
 
 def _plain_weight(text: str) -> int:
-    """Of text without links, with what a host of an unknown ending would cost on top."""
     total, here = 0, 0
     for found in _emoji().finditer(text):
         total += sum(map(_weight_of_char, text[here : found.start()])) + _EMOJI_WEIGHT
         here = found.end()
-    dearer = sum(max(0, LINK_WEIGHT - len(found[0])) for found in _HOST.finditer(text))
-    return total + sum(map(_weight_of_char, text[here:])) + dearer
+    return total + sum(map(_weight_of_char, text[here:]))
 
 
 def _weight_of_char(char: str) -> int:
@@ -91,7 +121,7 @@ def _links(chunk: str) -> tuple[tuple[int, int, bool], ...]:
         return ()
     found: list[dict[str, Any]] = _parser("").extract_urls_with_indices(chunk)
     spans = ((link["url"], *link["indices"]) for link in found)
-    return tuple((start, end, "://" in url) for url, start, end in spans)
+    return tuple((start, end, bool(_SCHEME.match(url))) for url, start, end in spans)
 
 
 @cache

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import traceback
-import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Joins without a break and shows nothing (U+2060): after it, no network sees a link or mention.
 WORD_JOINER = "\N{WORD JOINER}"
+
+_REFUSED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 def fill(templates: Path, name: str, **values: object) -> str:
@@ -78,11 +79,7 @@ def undone(text: str) -> list[str]:
 
 def plain(text: str) -> str:
     """A text without the characters that networks refuse."""
-    return "".join(char for char in text if char in "\n\t" or not _refused(char))
-
-
-def _refused(char: str) -> bool:
-    return char in "\ufeff\ufffe\uffff" or unicodedata.category(char) in {"Cc", "Cs"}
+    return _REFUSED.sub("", text)
 
 
 @cache
