@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State  # noqa: TC002  Prefect reads every annotation
 
 from digest.reporting import published_markdown, published_words
-from digest.social.publish import publish
+from digest.social.workshop import publish
 from digest_prefect.artifacts import show
 from digest_prefect.parameters import DryRun, shown
 from digest_prefect.running import ended, failed, running, skipped

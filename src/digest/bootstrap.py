@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from digest.feeds.fetch import Fetcher
+    from digest.model import Limits
     from digest.ports import Channel, Clock, Mailer
 
 
@@ -74,11 +75,48 @@ class App:
         return f"smtp {settings.host}:{settings.port}"
 
     def channel(self, slug: str) -> Channel:
-        """The channel of that name in config; nothing is connected yet."""
-        from digest.social.channels.preview import PreviewChannel
+        """The channel of that name in config, the same one each time; nothing is connected yet."""
+        if slug not in self._channels:
+            self._channels[slug] = self._new_channel(slug)
+        return self._channels[slug]
+
+    def limits(self, slug: str) -> Limits | None:
+        """What the channel's account takes, asked once a day; None: as its network always does."""
+        from digest.social.preview import preview_folder
+        from digest.social.remembered import limits_of
+
+        if self.config.channels[slug].kind == "preview":
+            return None
+        folder = preview_folder(self.var) / "limits"
+        return limits_of(slug, folder, lambda: self.channel(slug).limits(), self.clock())
+
+    @cached_property
+    def _channels(self) -> dict[str, Channel]:
+        return {}
+
+    def _new_channel(self, slug: str) -> Channel:
         from digest.social.preview import preview_folder
 
-        return PreviewChannel(preview_folder(self.var), slug, self.clock)
+        declared, folder = self.config.channels[slug], preview_folder(self.var)
+        if declared.kind == "preview":
+            from digest.social.channels.preview import PreviewChannel
+            from digest.social.networks import NETWORKS
+
+            return PreviewChannel(folder, slug, NETWORKS[declared.network], self.clock)
+        timeout, clock = float(declared.timeout_seconds), self.clock
+        if declared.x is not None:
+            from digest.social.channels.x import XChannel
+
+            return XChannel(declared.x, timeout=timeout, clock=clock)
+        if declared.mastodon is not None:
+            from digest.social.channels.mastodon import MastodonChannel
+
+            return MastodonChannel(declared.mastodon, timeout=timeout, clock=clock)
+        from digest.social.channels.bluesky import BlueskyChannel
+
+        assert declared.bluesky is not None
+        session = folder / "sessions" / f"{slug}.session"
+        return BlueskyChannel(declared.bluesky, session_file=session, timeout=timeout, clock=clock)
 
     def fetcher(self) -> Fetcher:
         from digest.feeds.fetch import Fetcher

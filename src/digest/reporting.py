@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from digest.config import Config
     from digest.feeds.refresh import RefreshReport
     from digest.social.plan import Planned, PlanReport
-    from digest.social.publish import PublishReport
+    from digest.social.press import PublishReport
     from digest.store.publications import Publication
 
 #: Rows that one table shows; the newest. How many more there are is said.

@@ -8,7 +8,7 @@ from digest import sending
 from digest.errors import UsageError
 from digest.social import settle as threads
 from digest.social.preview import refresh_preview
-from digest.social.publish import press_of
+from digest.social.workshop import press_of
 
 if TYPE_CHECKING:
     from digest.bootstrap import App

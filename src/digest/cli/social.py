@@ -24,7 +24,7 @@ from digest.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from digest.social.publish import PublishReport
+    from digest.social.press import PublishReport
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -98,7 +98,7 @@ def publish(
     Example: digest social publish --dry-run
     """
     from digest.reporting import published_words
-    from digest.social.publish import publish as publish_for
+    from digest.social.workshop import publish as publish_for
 
     with (
         opened(home) as opened_app,

@@ -2,35 +2,67 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from digest.errors import ConfigError
+from digest.errors import ConfigError, Problem
 from digest.model import Part, PostLink
 from digest.social.preview import page, specimen
 from digest.social.wording import fill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from digest.config import Config
-    from digest.errors import Problem
+    from digest.config_social import Channel
+
+_LINK = PostLink("Title", "https://example.org/")
+#: What a template is given, with all there can be in it, and with as little as there can be.
+_FULL: dict[str, object] = {
+    "title": "Title",
+    "text": "Text.",
+    "topic": "Topic",
+    "part": Part("s", "Topic", "Tag", 1, 2, "why", _LINK, None, _LINK),
+    "published": datetime(2026, 1, 5, 9, tzinfo=UTC),
+    "link": _LINK.url,
+    "counter": "1/2",
+    "more": True,
+    "tags": "#Tag",
+}
+_BARE = _FULL | {"part": None, "link": "", "counter": "", "more": False, "tags": "", "text": ""}
 
 
 def template_problems(templates: Path, config: Config) -> list[Problem]:
     """Every fault of the channels' templates and the preview page, found by filling them in."""
-    link = PostLink("Title", "https://example.org/")
-    part = Part("s", "Topic", "Tag", 1, 2, "why", link, None, link)
-    words: dict[str, object] = {"part": part, "topic": "Topic", "hashtag": "#Tag", "title": "Title"}
-    words |= {"text": "Text.", "link": link.url, "counter": "1/2"}
+    names = sorted({n for channel in config.channels.values() for n in _names(channel)})
     attempts: list[Callable[[], str]] = [
-        partial(fill, templates, f"{kind}/{name}.txt", **words)
-        for kind in sorted({channel.template for channel in config.channels.values()})
-        for name in ("root", "item", "last")
+        partial(fill, templates, name, **words) for name in names for words in (_FULL, _BARE)
     ]
     attempts.append(partial(page, [specimen(slug) for slug in config.channels], config, templates))
-    return [problem for attempt in attempts for problem in _problems_of(attempt)]
+    found = [problem for attempt in attempts for problem in _problems_of(attempt)]
+    return list(dict.fromkeys(found)) or list(_same_again(templates, names))
+
+
+def _names(channel: Channel) -> Iterator[str]:
+    forms = {channel.form, *channel.forms.values()}
+    if forms != {"snippet"}:
+        yield from (f"{channel.template}/{name}.txt" for name in ("root", "item", "last"))
+    if "snippet" in forms:
+        yield "snippet/only.txt"
+    if channel.evergreen:
+        yield from (f"again/{n}.txt" for n in range(1, channel.evergreen.most_repeats + 1))
+
+
+def _same_again(templates: Path, names: list[str]) -> Iterator[Problem]:
+    """X refuses a text that it has had: each repeat needs words of its own."""
+    seen: dict[str, str] = {}
+    for name in (name for name in names if name.startswith("again/")):
+        other = seen.setdefault(fill(templates, name, **_FULL), name)
+        if other != name:
+            message = f"says the same as {other}: X refuses a text twice"
+            yield Problem(f"templates/social/{name}", "", message)
 
 
 def _problems_of(attempt: Callable[[], str]) -> tuple[Problem, ...]:

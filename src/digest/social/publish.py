@@ -1,261 +1,335 @@
-"""Publishing what is due, one snippet at a time, through the ledger.
+"""Publishing what is due through the ledger, a snippet at a time, or a thread where it is atomic.
 
-For each: commit `submitting`, say it to the network once, commit the answer. Nothing that can
-fail stands between the first commit and the second, so a crash leaves at most the one snippet
-in doubt that was being said.
+For each: prepare it, which may fail freely; commit `submitting` with what is about to be said;
+say it to the network by one call; commit the answer. Nothing that can fail stands between the
+first commit and the second, so a crash leaves at most that one call in doubt.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
-from collections import Counter
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from digest.errors import UsageError
-from digest.mail.worker import death_certificate, working
-from digest.model import DeliveryState, ReadySnippet, Receipt
-from digest.social.decisions import LATEST, decide, given_up, key_of
-from digest.social.preview import refresh_preview
+from digest.errors import Unavailable, Uncertain
+from digest.mail.worker import working
+from digest.model import Act, DeliveryState, Place
+from digest.social import bars
+from digest.social.decisions import LATEST_REST, Decision, decide, given_up
+from digest.social.drift import catch_up, is_as_planned
+from digest.social.press import Line, PublishReport, Turn, line_of, named
+from digest.social.proving import prove_all
+from digest.social.readying import Readied, ready
+from digest.social.settle import look_up, recover
+from digest.social.tails import Begin, Stay, place_of
+from digest.social.undoing import take_down_all
 from digest.store import publications as ledger
+from digest.store import social as threads
+from digest.store import standstill
+from digest.store.publications import Entry, Oldest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Sequence
+    from datetime import datetime
 
-    from digest.bootstrap import App
-    from digest.ports import Channel, Clock
-    from digest.social.decisions import Decision
-    from digest.store.engine import Store
+    from sqlalchemy.engine import Connection
+
+    from digest.ports import Bodies, Channel, Receipts, Trouble
+    from digest.social.press import Press
     from digest.store.publications import Publication
 
 log = logging.getLogger(__name__)
 
+S = DeliveryState
 #: Longer than one call of the slowest network; counts only for workers on other machines.
 LEASE = timedelta(minutes=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What became of one publication, or would; `state` as in the ledger."""
-
-    channel: str
-    title: str
-    position: int
-    of: int
-    state: str
-    reason: str = ""
-    url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PublishReport:
-    """What one call did, or in a dry run would do."""
-
-    lines: tuple[Line, ...]
-    #: By channel, why it ended its turn before everything due was out.
-    faults: Mapping[str, str]
-    #: Publications that wait for somebody's decision, on these channels.
-    uncertain: int
-    dry_run: bool
-    #: Something came up here that only a person can put right.
-    for_person: bool = False
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many snippets came to which state."""
-        return dict(Counter(str(line.state) for line in self.lines))
-
-
-@dataclass(frozen=True, slots=True)
-class Press:
-    """What publishing works with; several may do so at once."""
-
-    store: Store
-    channels: Mapping[str, Channel]
-    #: Where workers hold the locks by which they are known to be alive.
-    folder: Path
-    clock: Clock
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    press: Press
-    worker: str
-    lines: list[Line] = field(default_factory=list)
-    faults: dict[str, str] = field(default_factory=dict)
-    for_operator: set[str] = field(default_factory=set)
-
-
-def press_of(app: App, channel: str | None) -> Press:
-    """What the home folder publishes with: all its channels, or the one named.
-
-    UsageError for a channel that is not in config.
-    """
-    declared = app.config.channels
-    if channel is not None and channel not in declared:
-        raise UsageError(f"no channel {channel!r}; there are: {', '.join(sorted(declared))}")
-    slugs = declared if channel is None else [channel]
-    channels = {slug: app.channel(slug) for slug in slugs}
-    return Press(app.store, channels, app.var / "run", app.clock)
-
-
-def publish(app: App, *, channel: str | None = None, dry_run: bool = False) -> PublishReport:
-    """Publish what is due on every channel, or the one named, and bring the local page up to date.
-
-    What is late on a channel that config no longer names is given up with the rest.
-    """
-    press = press_of(app, channel)
-    if dry_run:
-        return foreseen(press, everywhere=channel is None)
-    try:
-        return publish_due(press, everywhere=channel is None)
-    finally:
-        refresh_preview(app)
+#: A snippet that is later than this puts the ones after it off: their pace is kept.
+_ON_TIME = timedelta(seconds=90)
+#: Channels that config no longer names: what is late there is given up after so many hours.
+_UNNAMED_HOURS = 24
 
 
 def publish_due(press: Press, *, everywhere: bool = False) -> PublishReport:
-    """Publish every snippet whose slot has come, in the order of slots and chains.
+    """Do all that is due: look doubts up, take down, publish, read back, follow edited posts.
 
-    What is more than `LATEST` late is given up, and so is the rest of a thread that broke off;
-    with `everywhere` also on channels that are not (or no longer) among the press's own.
+    What is too late is given up, and so is the rest of a thread that broke off; with
+    `everywhere` also on channels that are not (or no longer) among the press's own.
     """
     with working(press.folder, secrets.token_hex(4)) as worker:
-        turn = _Turn(press, worker)
-        known = _undecided(press)
+        turn = Turn(press, worker)
         recover(press)
-        for slug in press.channels:
-            look_up(press, slug)
-        for scope in [None] if everywhere else press.channels:
-            _give_up(turn, scope)
+        with press.store.write() as c:
+            standstill.forget_waits(c, press.clock())
         try:
-            for slug in press.channels:
+            for slug in press.declared:
                 _serve(turn, slug)
         finally:
             with press.store.write() as c:
                 ledger.release(c, worker, press.clock())
-    doubts = _undecided(press)
-    person = bool(turn.for_operator) or doubts > known
-    return PublishReport(tuple(turn.lines), turn.faults, doubts, dry_run=False, for_person=person)
-
-
-def recover(press: Press) -> None:
-    """Take back what dead workers held; what they were saying is in doubt."""
-    now = press.clock()
-    with press.store.write() as c:
-        doubts = ledger.recover(c, death_certificate(press.folder, "", now), now)
-    if doubts:
-        log.warning("%s publications are uncertain after a crash", doubts)
-
-
-def look_up(press: Press, slug: str) -> int:
-    """Decide the channel's uncertain publications where it can prove them; returns how many."""
-    channel = press.channels[slug]
-    if not channel.can_find:
-        return 0
-    with press.store.read() as c:
-        doubtful = ledger.uncertain(c, slug)
-    for publication in doubtful:
-        receipt = channel.find(key_of(publication.id, publication.text))
-        after = DeliveryState.SUBMITTED if receipt else DeliveryState.PENDING
-        how, now = f"looked up on {slug}", press.clock()
-        with press.store.write() as c:
-            ledger.settle(c, publication.id, after, how=how, now=now, receipt=receipt)
-        log.info("publication %s: %s, %s", publication.id, after, how)
-    return len(doubtful)
+        if everywhere:
+            _give_up(turn, None)
+    return PublishReport(
+        tuple(turn.lines),
+        turn.faults,
+        _undecided(press),
+        dry_run=False,
+        notices=tuple(turn.notices),
+        for_person=bool(turn.for_person),
+    )
 
 
 def foreseen(press: Press, *, everywhere: bool = False) -> PublishReport:
-    """What `publish_due` would do now; changes nothing."""
+    """What `publish_due` would do now; changes nothing and asks no network."""
     now = press.clock()
+    lines: list[Line] = []
+    faults: dict[str, str] = {}
     with press.store.read() as c:
-        scopes = [None] if everywhere else press.channels
-        late = [one for scope in scopes for one in ledger.late(c, scope, now - LATEST)]
-        coming = [
-            one
-            for slug in press.channels
-            for one in ledger.due(c, slug, now=now, limit=now - LATEST)
-        ]
-    lines = [_line(one, *given_up(one.attempts, one.reason)) for one in late]
-    lines += [_line(one, DeliveryState.PENDING, "its slot has come") for one in coming]
-    return PublishReport(tuple(lines), {}, _undecided(press), dry_run=True)
+        for slug in [*press.declared, *([None] if everywhere else [])]:
+            oldest = _oldest(press, slug, now)
+            lines += [line_of(one, *_ending(press, one)) for one in ledger.late(c, slug, oldest)]
+        for slug in press.declared:
+            why = bars.bar(c, press, slug, now)
+            coming = ledger.due(c, slug, now=now, oldest=_oldest(press, slug, now))
+            if why and coming:
+                faults[slug] = why
+            elif not why:
+                lines += [line_of(one, S.PENDING, "its slot has come") for one in coming]
+    lines = list(dict.fromkeys(lines))
+    return PublishReport(tuple(lines), faults, _undecided(press), dry_run=True)
 
 
 def _undecided(press: Press) -> int:
     with press.store.read() as c:
-        return sum(len(ledger.uncertain(c, slug)) for slug in press.channels)
+        return sum(len(ledger.uncertain(c, slug)) for slug in press.declared)
 
 
-def _give_up(turn: _Turn, slug: str | None) -> None:
-    """End what is too late, then what waits for a snippet that will never be out."""
-    now = turn.press.clock()
+def _serve(turn: Turn, slug: str) -> None:
+    """Everything that is to be done on one channel."""
+    press = turn.press
+    with press.store.read() as c:
+        stopped = standstill.stops_of(c, slug)
+    if stopped:
+        _give_up(turn, slug)
+        _tell_bar(turn, slug)
+        return
+    look_up(press, slug)
+    _give_up(turn, slug)
+    take_down_all(turn, slug)
+    while batch := _claim(turn, slug):
+        if not _publish(turn, batch):
+            break
+    _tell_bar(turn, slug)
+    prove_all(turn, slug)
+    catch_up(turn, slug)
+
+
+def _tell_bar(turn: Turn, slug: str) -> None:
+    """Say what keeps what is due from going out; quiet hours are no fault."""
+    press, now = turn.press, turn.press.clock()
+    with press.store.read() as c:
+        why = bars.fault(c, slug, now)
+        if why and ledger.due(c, slug, now=now, oldest=_oldest(press, slug, now)):
+            turn.faults.setdefault(slug, why)
+
+
+def _claim(turn: Turn, slug: str) -> list[Publication]:
+    """What is to go out next on the channel; nothing where something bars it."""
+    press, now = turn.press, turn.press.clock()
+    with press.store.write() as c:
+        if bars.bar(c, press, slug, now):
+            return []
+        return ledger.claim(
+            c,
+            slug,
+            turn.worker,
+            now=now,
+            oldest=_oldest(press, slug, now),
+            until=now + LEASE,
+            whole=press.declared[slug].goes_at_once,
+        )
+
+
+def _publish(turn: Turn, batch: Sequence[Publication]) -> bool:
+    """Take what was claimed through the ledger; False where the channel's turn is over."""
+    press, first = turn.press, batch[0]
+    if first.position == 1 and first.tried_at is None and not is_as_planned(turn, batch):
+        return True
+    channel = press.open(first.channel)
+    prepared = _prepare(turn, channel, batch)
+    if prepared is None:
+        return True
+    if not isinstance(prepared, tuple):
+        return _back(turn, batch, prepared)
+    readied, bodies, place = prepared
+    now = press.clock()
+    if not _begin(turn, readied, bodies, place, now):
+        return not turn.faults.get(first.channel)
+    outcome = channel.publish(bodies)
+    return _finish(turn, batch, outcome, begun=now)
+
+
+def _prepare(
+    turn: Turn, channel: Channel, batch: Sequence[Publication]
+) -> tuple[list[Readied], Bodies, Place | None] | Trouble | None:
+    """What is said, and where; None where its thread now waits for an editor."""
+    press, first = turn.press, batch[0]
+    place = place_of(press, channel, first)
+    if isinstance(place, Stay):
+        _hold(turn, batch, place.why)
+        return None
+    if not isinstance(place, Place | Begin):
+        return place
+    at = place if isinstance(place, Place) else None
+    readied = ready(batch, press.workshop, press.workshop.limits(first.channel), press.clock())
+    if not isinstance(readied, list):
+        return readied
+    bodies = channel.prepare([one.snippet for one in readied], at)
+    return (readied, bodies, at) if isinstance(bodies, tuple) else bodies
+
+
+def _hold(turn: Turn, batch: Sequence[Publication], why: str) -> None:
+    first, now = batch[0], turn.press.clock()
     with turn.press.store.write() as c:
+        threads.hold(c, first.thread_id, why, now)
+        ledger.unclaim(c, batch, turn.worker, now)
+    turn.tell(f"{named(first)} is held: {why}; then: digest social release {first.thread_id}")
+    turn.add(first, "held", why)
+
+
+def _back(turn: Turn, batch: Sequence[Publication], trouble: Trouble) -> bool:
+    """Give back, or end, what could not even be prepared; False where the turn is over."""
+    press, first, now = turn.press, batch[0], turn.press.clock()
+    if isinstance(trouble, Uncertain):
+        # Nothing was published yet that could be in doubt.
+        trouble = Unavailable(trouble.reason, trouble.code)
+    decision = decide(trouble, attempts=first.attempts, now=now)
+    with press.store.write() as c:
+        if decision.state is S.REFUSED:
+            ledger.end(c, batch, turn.worker, decision, now)
+        else:
+            more = decision.attempts - first.attempts
+            ledger.unclaim(c, batch, turn.worker, now, reason=decision.reason, attempts=more)
+        bars.heed(c, turn, first.channel, decision, now)
+    turn.add(first, decision.state, decision.reason)
+    if decision.state is S.REFUSED:
+        _give_up(turn, first.channel)
+    return not decision.stop
+
+
+def _begin(
+    turn: Turn, readied: Sequence[Readied], bodies: Bodies, place: Place | None, now: datetime
+) -> bool:
+    """Commit what is about to be said, and what it costs; False where it may not be said."""
+    press, batch = turn.press, [one.publication for one in readied]
+    slug = batch[0].channel
+    entries = [
+        Entry(
+            one.publication,
+            body,
+            # Within a batch each answers the one before it, whose id nobody knows yet.
+            place.parent.remote_id if place and not index else None,
+            one.snippet.at,
+            one.picture,
+            one.card_picture,
+            one.note,
+        )
+        for index, (one, body) in enumerate(zip(readied, bodies, strict=True))
+    ]
+    with press.store.write() as c:
+        barred = bars.bar(c, press, slug, now) or bars.over_cap(c, turn, slug, batch, now)
+        word = "barred" if barred else ledger.begin(c, entries, turn.worker, now)
+        if word == "go":
+            bars.charge(c, press, slug, batch, now)
+            return True
+        _let_go(c, turn, batch, word, now)
+    if barred:
+        turn.faults[slug] = barred
+    log.info("thread %s: not published, %s", batch[0].thread_id, barred or word)
+    return False
+
+
+def _let_go(
+    c: Connection, turn: Turn, batch: Sequence[Publication], word: str, now: datetime
+) -> None:
+    if word in {"gone", "undone"}:
+        why = "its post is gone" if word == "gone" else "its thread was taken down"
+        ended = Decision(S.CANCELLED, batch[0].attempts, why)
+        ledger.end(c, batch, turn.worker, ended, now)
+        turn.add(batch[0], S.CANCELLED, why)
+    else:
+        ledger.unclaim(c, batch, turn.worker, now)
+
+
+def _finish(
+    turn: Turn, batch: Sequence[Publication], outcome: Receipts | Trouble, *, begun: datetime
+) -> bool:
+    press, first = turn.press, batch[0]
+    slug, now = first.channel, turn.press.clock()
+    decision = decide(outcome, attempts=first.attempts, now=now)
+    receipts = outcome if isinstance(outcome, tuple) else (None,) * len(batch)
+    with press.store.write() as c:
+        parent = None
+        for one, receipt in zip(batch, receipts, strict=True):
+            ledger.finish(c, one, turn.worker, decision, receipt=receipt, now=now)
+            if parent is not None:
+                ledger.answers(c, one.id, parent.remote_id)
+            parent = receipt
+        if decision.state is S.SUBMITTED:
+            if not press.declared[slug].goes_at_once and now - first.slot > _ON_TIME:
+                ledger.shift(c, batch[-1], now)
+        elif decision.state is not S.UNCERTAIN:
+            standstill.uncharge(c, [one.id for one in batch], begun)
+        bars.heed(c, turn, slug, decision, now)
+    for one, receipt in zip(batch, receipts, strict=True):
+        turn.add(one, decision.state, decision.reason, receipt.url if receipt else "")
+        log.info("publication %s on %s: %s", one.id, slug, decision.state)
+    if decision.state is S.REFUSED:
+        _give_up(turn, slug)
+    return not decision.stop
+
+
+def _give_up(turn: Turn, slug: str | None) -> None:
+    """End what is too late, then what waits for a snippet that will never be out."""
+    press, now = turn.press, turn.press.clock()
+    with press.store.write() as c:
         ended = [
-            (one, *given_up(one.attempts, one.reason)) for one in ledger.late(c, slug, now - LATEST)
+            (one, *_ending(press, one)) for one in ledger.late(c, slug, _oldest(press, slug, now))
         ]
         for one, state, reason in ended:
             ledger.give_up(c, one.id, state, reason, now)
         why = "an earlier snippet of its thread did not go out"
-        rest = [(one, DeliveryState.CANCELLED, why) for one in ledger.broken(c, slug)]
+        rest = [(one, S.CANCELLED, why) for one in ledger.broken(c, slug)]
         for one, state, reason in rest:
             ledger.give_up(c, one.id, state, reason, now)
+        _roll_back(c, turn, slug, now)
     for one, state, reason in [*ended, *rest]:
         log.info("publication %s on %s: %s, %s", one.id, one.channel, state, reason)
-        turn.lines.append(_line(one, state, reason))
+        turn.add(one, state, reason)
 
 
-def _serve(turn: _Turn, slug: str) -> None:
-    for publication in _claims(turn, slug):
-        decision = _publish_one(turn, publication)
-        if decision and decision.for_operator:
-            turn.for_operator.add(slug)
-        if decision and decision.stop:
-            turn.faults[slug] = decision.stop
-            return
+def _roll_back(c: Connection, turn: Turn, slug: str | None, now: datetime) -> None:
+    """Have threads that broke off taken down, where their channel asks for it."""
+    if slug is None or turn.press.declared[slug].half_posted != "roll-back":
+        return
+    for thread_id in threads.broken_off(c, slug):
+        thread = threads.load_thread(c, thread_id)
+        assert thread is not None
+        why = f"it broke off after {len(thread.live)} of {len(thread.publications)} snippets"
+        threads.ask_undo(c, thread_id, Act(bars.BY_NETWORK, now, why))
+        turn.tell(f"{named(thread)} is taken down: {why}")
 
 
-def _claims(turn: _Turn, slug: str) -> Iterator[Publication]:
-    """What can go out on the channel, each asked for when the one before it is through."""
-    while True:
-        now = turn.press.clock()
-        times = {"now": now, "limit": now - LATEST, "until": now + LEASE}
-        with turn.press.store.write() as c:
-            claimed = ledger.claim(c, slug, turn.worker, **times)
-        if claimed is None:
-            return
-        yield claimed
+def _ending(press: Press, one: Publication) -> tuple[DeliveryState, str]:
+    hours = _hours(press, one.channel)
+    return given_up(one.attempts, one.reason, hours=hours, begun=one.position > 1)
 
 
-def _publish_one(turn: _Turn, publication: Publication) -> Decision | None:
-    """Take one publication through the ledger; what was decided, if it was said at all."""
-    press, now = turn.press, turn.press.clock()
-    snippet = ReadySnippet(
-        key_of(publication.id, publication.text), publication.text, publication.image
-    )
-    with press.store.write() as c:
-        reply_to = ledger.before(c, publication)
-        begun = ledger.begin(c, publication, turn.worker, now)
-    if begun != "go":
-        log.info("publication %s: not published, %s", publication.id, begun)
-        if begun == "gone":
-            turn.lines.append(_line(publication, DeliveryState.CANCELLED, "its post is gone"))
-            _give_up(turn, publication.channel)
-        return None
-    outcome = press.channels[publication.channel].publish(snippet, reply_to)
-    now = press.clock()
-    decision = decide(outcome, attempts=publication.attempts, now=now)
-    receipt = outcome if isinstance(outcome, Receipt) else None
-    with press.store.write() as c:
-        ledger.finish(c, publication, turn.worker, decision, receipt=receipt, now=now)
-    log.info("publication %s on %s: %s", publication.id, publication.channel, decision.state)
-    url = receipt.url if receipt else ""
-    turn.lines.append(_line(publication, decision.state, decision.reason, url))
-    if decision.state is DeliveryState.REFUSED:
-        _give_up(turn, publication.channel)
-    return decision
+def _oldest(press: Press, slug: str | None, now: datetime) -> Oldest:
+    late = timedelta(hours=_hours(press, slug))
+    return Oldest(now - late, now - max(late, LATEST_REST))
 
 
-def _line(one: Publication, state: DeliveryState, reason: str = "", url: str = "") -> Line:
-    return Line(one.channel, one.title, one.position, one.of, state, reason, url)
+def _hours(press: Press, slug: str | None) -> int:
+    channel = press.declared.get(slug) if slug else None
+    return channel.max_late_hours if channel else _UNNAMED_HOURS

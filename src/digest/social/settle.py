@@ -1,32 +1,133 @@
-"""Deciding publications that may be out: looked up where a channel can, else by an editor."""
+"""Deciding publications that may be out: looked up on their network, else by an editor."""
 
 from __future__ import annotations
 
 import logging
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+from digest.errors import Throttled
+from digest.mail.worker import death_certificate
 from digest.model import DeliveryState
-from digest.social.publish import look_up, recover
+from digest.social.bars import charge_calls, must_wait, pause
+from digest.social.decisions import Verdict, pause_of, verdict
 from digest.store import publications as ledger
+from digest.store.social import load_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy.engine import Connection
+
     from digest.model import Act
-    from digest.social.publish import Press
+    from digest.ports import Channel, Receipts, Trouble
+    from digest.social.press import Press
     from digest.store.publications import Publication
 
 log = logging.getLogger(__name__)
+
+S = DeliveryState
 
 
 def undecided(press: Press) -> list[Publication]:
     """The uncertain publications of the press's channels that nobody has decided on."""
     with press.store.read() as c:
-        return [one for slug in press.channels for one in ledger.uncertain(c, slug)]
+        return [one for slug in press.declared for one in ledger.uncertain(c, slug)]
 
 
 def look(press: Press) -> int:
-    """Let every channel that can prove its uncertain publications; returns how many."""
+    """Look the uncertain publications up on every channel; returns how many were decided."""
     recover(press)
-    return sum(look_up(press, slug) for slug in press.channels)
+    return sum(look_up(press, slug) for slug in press.declared)
+
+
+def recover(press: Press) -> None:
+    """Take back what dead workers held; what they were saying is in doubt."""
+    now = press.clock()
+    with press.store.write() as c:
+        doubts = ledger.recover(c, death_certificate(press.folder, "", now), now)
+    if doubts:
+        log.warning("%s publications are uncertain after a crash", doubts)
+
+
+def look_up(press: Press, slug: str) -> int:
+    """Decide the channel's uncertain publications where it can tell; returns how many."""
+    with press.store.read() as c:
+        doubtful = ledger.uncertain(c, slug)
+        if not doubtful or must_wait(c, slug, "read", press.clock()):
+            return 0
+    channel = press.open(slug)
+    if not channel.traits.can_find:
+        return 0
+    return sum(_look_up(press, channel, batch) for batch in _said_together(doubtful, channel))
+
+
+def _said_together(
+    doubtful: Sequence[Publication], channel: Channel
+) -> Iterator[list[Publication]]:
+    """What was said by one call; what is from before bodies were kept is left to an editor."""
+    known = [one for one in doubtful if one.body is not None]
+    if not channel.traits.atomic:
+        yield from ([one] for one in known)
+        return
+    for _, group in groupby(known, key=lambda one: (one.thread_id, one.begun_at)):
+        yield list(group)
+
+
+def _look_up(press: Press, channel: Channel, batch: Sequence[Publication]) -> int:
+    slug, first = batch[0].channel, batch[0]
+    found = channel.find([one.body for one in batch if one.body is not None])
+    now = press.clock()
+    charge_calls(press, slug, "read", len(batch))
+    with press.store.write() as c:
+        if isinstance(found, Throttled):
+            pause(c, slug, pause_of(found, now), found.reason)
+        if isinstance(found, tuple) and _is_anothers(c, slug, found):
+            found = None
+        assert first.tried_at is not None
+        assert first.begun_at is not None
+        decided = verdict(
+            found,
+            code=first.code,
+            tried_at=first.tried_at,
+            begun_at=first.begun_at,
+            traits=channel.traits,
+            now=now,
+        )
+        if decided is None:
+            return 0
+        _write(c, batch, _for_thread(c, first, decided), found, press)
+    return len(batch)
+
+
+def _is_anothers(c: Connection, slug: str, found: Receipts) -> bool:
+    """What was found is an equal one of before, and stands for that."""
+    return any(ledger.is_known(c, slug, receipt.remote_id) for receipt in found)
+
+
+def _for_thread(c: Connection, one: Publication, decided: Verdict) -> Verdict:
+    """What is to be taken down does not go out again."""
+    thread = load_thread(c, one.thread_id)
+    if decided.state is S.PENDING and thread is not None and thread.undo_at is not None:
+        return Verdict(S.CANCELLED, f"its thread was taken down; {decided.how}")
+    return decided
+
+
+def _write(
+    c: Connection,
+    batch: Sequence[Publication],
+    decided: Verdict,
+    found: Receipts | Trouble | None,
+    press: Press,
+) -> None:
+    receipts = found if isinstance(found, tuple) and decided.state is S.SUBMITTED else None
+    for index, one in enumerate(batch):
+        receipt = receipts[index] if receipts else None
+        now = press.clock()
+        ledger.settle(c, one.id, decided.state, how=decided.how, now=now, receipt=receipt)
+        if receipts and index:
+            ledger.answers(c, one.id, receipts[index - 1].remote_id)
+        log.info("publication %s on %s: %s, %s", one.id, one.channel, decided.state, decided.how)
 
 
 def settle(press: Press, act: Act, *, resend: bool) -> int:
@@ -36,7 +137,7 @@ def settle(press: Press, act: Act, *, resend: bool) -> int:
     publishing. Published again, its thread goes on from now, as paced as it was planned.
     """
     recover(press)
-    after = DeliveryState.PENDING if resend else DeliveryState.UNCERTAIN
+    after = S.PENDING if resend else S.UNCERTAIN
     how = f"{'resend' if resend else 'leave'}, by {act.actor}"
     count = 0
     for one in undecided(press):

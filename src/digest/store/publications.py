@@ -265,6 +265,11 @@ def finish(
     return _change(c, publication.id, (S.SUBMITTING, S.UNCERTAIN), values, worker)
 
 
+def answers(c: Connection, publication_id: int, remote_id: str) -> None:
+    """Record what it answers, known only since both are out."""
+    c.execute(update(publications).where(_P.id == publication_id).values(reply_to=remote_id))
+
+
 def shift(c: Connection, publication: Publication, now: datetime) -> None:
     """Put the slots of the snippets after this one off by as much as it was late."""
     delay = now - publication.slot
@@ -287,7 +292,8 @@ def unclaim(
     attempts: int = 0,
 ) -> None:
     """Give back what was claimed and not begun, with why, and so many attempts more."""
-    values = {"state": S.PENDING, "worker": None, "lease_until": None, "state_at": now}
+    values: dict[str, Any] = {"state": S.PENDING, "worker": None, "lease_until": None}
+    values["state_at"] = now
     if reason is not None:
         values |= {"reason": reason, "attempts": _P.attempts + attempts}
     for one in claimed:

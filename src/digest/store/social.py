@@ -188,7 +188,8 @@ def last_brought(c: Connection, channel: str) -> datetime | None:
         .join(threads, threads.c.id == publications.c.thread_id)
         .where(threads.c.channel == channel, threads.c.evergreen)
     )
-    return c.scalar(query)
+    found: datetime | None = c.scalar(query)
+    return found
 
 
 def was_said(c: Connection, channel: str, texts: Sequence[str]) -> bool:
@@ -289,6 +290,13 @@ def to_prove(c: Connection, channel: str, until: datetime) -> list[int]:
         threads.c.undo_at.is_(None),
     )
     query = select(threads.c.id).where(*mine, exists(out), ~exists(unfinished))
+    return list(c.scalars(query.order_by(threads.c.id)))
+
+
+def broken_off(c: Connection, channel: str) -> list[int]:
+    """The threads with something out of which the rest never will be."""
+    missing = exists(select(_P.id).where(_OF_IT, _P.state != S.SUBMITTED))
+    query = select(threads.c.id).where(*_is_through(channel), missing)
     return list(c.scalars(query.order_by(threads.c.id)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -31,7 +33,7 @@ def upgrade() -> None:
     _create_tables()
 
 
-def _of_threads() -> list[sa.Column[object]]:
+def _of_threads() -> list[sa.Column[Any]]:
     return [
         sa.Column("form", sa.String(), nullable=False, server_default="thread"),
         sa.Column("evergreen", sa.Boolean(), nullable=False, server_default=sa.false()),
@@ -47,7 +49,7 @@ def _of_threads() -> list[sa.Column[object]]:
     ]
 
 
-def _of_publications() -> list[sa.Column[object]]:
+def _of_publications() -> list[sa.Column[Any]]:
     return [
         sa.Column("language", sa.String(), nullable=False, server_default="en"),
         sa.Column("card", sa.JSON()),
