@@ -714,6 +714,38 @@ def test_a_lost_answer_elsewhere_is_for_later(rig, channel, fault):
     assert channel.delete(receipt) is None
 
 
+def test_every_call_gives_up_after_its_timeout(rig):
+    channel = rig.channel_of(rig.account, timeout=0.2)
+    bodies = bodies_of(channel, [said("Hello?")])
+    receipt = Receipt("12", AT)
+    asks = (
+        lambda: channel.publish(bodies),
+        lambda: channel.find(bodies),
+        lambda: channel.read([receipt]),
+        lambda: channel.delete(receipt),
+        lambda: channel.prepare(snippets(1), None),
+    )
+    rig.proxy.fail("hang-after", times=len(asks))
+    began = time.monotonic()
+    assert [type(ask()) for ask in asks] == [Uncertain, *[Unavailable] * 4]
+    assert time.monotonic() - began < 10
+
+
+def test_a_connection_that_never_comes_about_is_certain(rig):
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        # Whoever comes after these is not even turned away.
+        for one in (first, second):
+            one.setblocking(False)  # noqa: FBT003
+            one.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        account = rig.account.model_copy(update={"api_url": url})
+        bodies = bodies_of(rig.channel, [said("Anyone?")])
+        answer = rig.channel_of(account, timeout=0.3).publish(bodies)
+    assert isinstance(answer, Unavailable)
+
+
 def test_a_proxy_that_is_away_is_told_nothing(rig, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", nowhere())
     monkeypatch.setenv("NO_PROXY", "")
