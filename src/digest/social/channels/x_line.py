@@ -104,7 +104,7 @@ class _Transport(HTTPAdapter):
         if self._base != HOST:
             request.headers["Host"] = HOST.removeprefix("https://")
             request.url = self._base + (request.url or "").removeprefix(HOST)
-            _ = get_environ_proxies(request.url)
+            options["proxies"] = get_environ_proxies(request.url)
         return super().send(request, *args, **options)
 
 
