@@ -457,6 +457,15 @@ HOUR = 3600
             },
             60,
         ),
+        (
+            {
+                "x-rate-limit-reset": 600,
+                "x-rate-limit-remaining": "90",
+                "x-app-limit-24hour-reset": 60,
+                "x-app-limit-24hour-remaining": "0",
+            },
+            60,
+        ),
     ],
 )
 def test_the_reset_that_counts_is_the_one_of_the_limit_that_is_used_up(headers, seconds):
@@ -737,7 +746,7 @@ def test_a_connection_that_never_comes_about_is_certain(rig):
         full.listen(0)
         # Whoever comes after these is not even turned away.
         for one in (first, second):
-            one.setblocking(False)  # noqa: FBT003
+            one.setblocking(False)
             one.connect_ex(full.getsockname())
         url = f"http://127.0.0.1:{full.getsockname()[1]}"
         account = rig.account.model_copy(update={"api_url": url})
@@ -752,6 +761,13 @@ def test_a_proxy_that_is_away_is_told_nothing(rig, monkeypatch):
     account = rig.account.model_copy(update={"api_url": "https://api.twitter.com"})
     answer = rig.channel_of(account).publish(bodies_of(rig.channel, [said("Through you?")]))
     assert isinstance(answer, Unavailable)
+
+
+def test_a_proxy_is_asked_for_x_itself_and_not_for_what_stands_in_for_it(rig, monkeypatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, nowhere())
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert isinstance(rig.channel.publish(bodies_of(rig.channel, [said("Direct")])), tuple)
 
 
 def test_a_forged_certificate_is_told_nothing():

@@ -39,7 +39,7 @@ TOO_MANY = 429
 #: Definite by their number, but said by proxies too while the request may go on behind them.
 IN_DOUBT = frozenset({408, 409, 425})
 
-_DAY_LIMITS = ("x-user-limit-24hour", "x-app-limit-24hour")
+_LIMITS = ("x-rate-limit", "x-user-limit-24hour", "x-app-limit-24hour")
 _DUPLICATE = re.compile(r"duplicate", re.IGNORECASE)
 _PARENT_UNSEEN = re.compile(r"deleted or not visible", re.IGNORECASE)
 _DAILY = re.compile(r"\bdaily\b.*\blimit", re.IGNORECASE)
@@ -94,9 +94,9 @@ def unreadable(call: Call) -> Uncertain | Unavailable:
 
 def wait_of(headers: Mapping[str, str], now: datetime) -> timedelta:
     """How long until X takes such calls again, by the limits that are used up."""
-    day = [_reset(headers, name) for name in _DAY_LIMITS if _remaining(headers, name) == 0]
-    short = _reset(headers, "x-rate-limit") if _short_is_used_up(headers, day) else None
-    waits = [timedelta(seconds=reset - now.timestamp()) for reset in (*day, short) if reset]
+    used_up = [name for name in _LIMITS if _number(headers, f"{name}-remaining") == 0]
+    resets = [_number(headers, f"{name}-reset") for name in used_up or _LIMITS[:1]]
+    waits = [timedelta(seconds=reset - now.timestamp()) for reset in resets if reset]
     waits = [wait for wait in waits if wait <= LONGEST_WAIT]
     return max(*waits, SHORTEST_WAIT) if waits else WINDOW
 
@@ -146,21 +146,9 @@ def _refused(call: Call, detail: str, code: str) -> Refused | Unavailable:
     return Unavailable(detail, code) if call == "read" else Refused(detail, code)
 
 
-def _short_is_used_up(headers: Mapping[str, str], day: list[int | None]) -> bool:
-    remaining = _remaining(headers, "x-rate-limit")
-    return remaining == 0 or not day
-
-
-def _remaining(headers: Mapping[str, str], name: str) -> int | None:
-    return _number(headers.get(f"{name}-remaining", ""))
-
-
-def _reset(headers: Mapping[str, str], name: str) -> int | None:
-    return _number(headers.get(f"{name}-reset", ""))
-
-
-def _number(value: str) -> int | None:
-    return int(value) if re.fullmatch(r"[0-9]{1,12}", value.strip()) else None
+def _number(headers: Mapping[str, str], name: str) -> int | None:
+    value = headers.get(name, "").strip()
+    return int(value) if re.fullmatch(r"[0-9]{1,12}", value) else None
 
 
 def _sayings(body: object) -> list[str]:
