@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -41,7 +41,6 @@ class Rig:
     proxy: object
     folder: Path
     creating: str = CREATING
-    clients: list = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.account = BlueskyAccount(
@@ -49,8 +48,11 @@ class Rig:
         )
         self.channel = self.channel_of(self.account)
 
-    def channel_of(self, account, *, file: str = "session.json") -> BlueskyChannel:
-        return BlueskyChannel(account, session_file=self.folder / file, timeout=2.0, clock=now)
+    def channel_of(
+        self, account, *, file: str = "session.json", timeout: float = 2.0
+    ) -> BlueskyChannel:
+        session_file = self.folder / file
+        return BlueskyChannel(account, session_file=session_file, timeout=timeout, clock=now)
 
     def restarted(self) -> BlueskyChannel:
         """As another process has it: nothing kept but the file."""
@@ -384,9 +386,9 @@ def test_what_was_prepared_for_another_account_is_not_written_into_this_one(rig,
 # --- limits -----------------------------------------------------------------------------------
 
 
-def test_who_writes_too_much_is_told_until_when_to_wait(rig, channel):
+def test_who_writes_too_much_is_told_until_when_to_wait(rig):
     """5000 points an hour, three for each record; a write that goes over it is not done."""
-    sizes = [180] * 9
+    channel, sizes = rig.channel_of(rig.account, timeout=30), [180] * 9
     answers = []
     for number, size in enumerate(sizes):
         at = AT + timedelta(seconds=number)

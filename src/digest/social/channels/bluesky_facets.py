@@ -25,11 +25,12 @@ _ENDS_SENTENCES = ".,;:!?'\u2019\u2026*_~"
 
 def facets_of(text: str) -> list[dict[str, Any]]:
     """The facets of a text, in order; none lies within another."""
-    links = [
-        _facet(text, span, {"$type": f"{_FACET}#link", "uri": uri}) for span, uri in _links(text)
-    ]
-    tags = [_facet(text, span, {"$type": f"{_FACET}#tag", "tag": tag}) for span, tag in _tags(text)]
-    return sorted([*links, *tags], key=lambda facet: int(facet["index"]["byteStart"]))
+    links = list(_links(text))
+    facets = [_facet(text, span, {"$type": f"{_FACET}#link", "uri": uri}) for span, uri in links]
+    for span, tag in _tags(text):
+        if not any(start <= span[0] < end for (start, end), _ in links):
+            facets.append(_facet(text, span, {"$type": f"{_FACET}#tag", "tag": tag}))
+    return sorted(facets, key=lambda facet: int(facet["index"]["byteStart"]))
 
 
 def is_tag(tag: str) -> bool:
