@@ -43,7 +43,7 @@ def key_body(m: Making) -> Body:
 def whole_body(m: Making) -> Body:
     """All of the text, or as much of it as the most snippets hold."""
     most, count = m.style.most, len(m.post.text.split())
-    if most == 1 or not count:
+    if most == 1 or not count or not _has_room_for_link(m):
         return Body((), count, count)
     found = _pieces(m, _ONE_DIGIT)
     if most > _ONE_DIGIT and len(found.pieces) >= _ONE_DIGIT:
@@ -62,7 +62,9 @@ def _pieces(m: Making, total: int) -> Split:
     Of `total` only the number of digits is of account.
     """
     found = split_over(m.post.text, lambda position: _item(m, position + 2, total))
-    *before, end = found.pieces or ("",)
+    if not found.pieces:
+        return found
+    *before, end = found.pieces
     number = len(before) + 2
     if _last(m, number, total)(end):
         return Split((*before, end), found.left_out)
@@ -72,6 +74,11 @@ def _pieces(m: Making, total: int) -> Split:
     # Where no word has room beside the link, the link has a snippet of its own.
     pieces = (*before, end, "") if ends.left_out or not ends.pieces else (*before, *ends.pieces)
     return Split(pieces, found.left_out)
+
+
+def _has_room_for_link(m: Making) -> bool:
+    most = m.style.most
+    return all(_last(m, most, most, more=more)("") for more in (False, True))
 
 
 def _item(m: Making, number: int, total: int) -> Callable[[str], bool]:
