@@ -313,11 +313,19 @@ def test_a_text_that_cannot_be_written_down_was_never_sent(server, channel):
     assert server.asked == []
 
 
-def test_a_host_that_does_not_exist_heard_nothing(channel, server):
+def test_a_host_that_does_not_exist_heard_nothing(channel, server, monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    bodies = bodies_of(channel, [snippet()])
     nowhere = MastodonChannel(
         server.account(url="https://mastodon.invalid"), timeout=1.5, clock=server.now
     )
-    assert isinstance(nowhere.publish(bodies_of(channel, [snippet()])), Unavailable)
+    # No test asks a name server.
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    answer = nowhere.publish(bodies)
+    assert isinstance(answer, Unavailable)
+    assert answer.code == "unreachable"
 
 
 def test_what_our_caller_was_handling_proves_nothing(rig):
@@ -468,6 +476,21 @@ def test_within_the_hour_the_same_is_one_and_after_it_another(server, channel):
     server.move(timedelta(minutes=2))
     publish(channel, snippet(picture=picture()))
     assert len(server.statuses) == 2
+
+
+def test_many_who_say_the_same_at_once_say_it_once(server):
+    def say() -> None:
+        channel = MastodonChannel(server.account(), timeout=30, clock=server.now)
+        answers.append(publish(channel, snippet()))
+
+    answers: list = []
+    threads = [threading.Thread(target=say) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {answer[0].remote_id for answer in answers} == set(server.statuses)
+    assert len(server.statuses) == 1
 
 
 def test_what_came_of_a_lost_answer_is_found_without_the_key(server):
@@ -646,11 +669,14 @@ def test_a_plain_server_takes_a_thread_that_is_found_and_read(plain):
     assert plain.find(bodies)[0].remote_id == receipts[1].remote_id
 
 
-def test_a_server_that_takes_nothing_down_does_not_pass_for_one_that_did(server, plain):
+def test_what_a_server_cannot_do_does_not_pass_for_done(server, plain):
     (receipt,) = out(plain, [snippet()])
-    assert isinstance(plain.delete(receipt), Refused)
+    new = bodies_of(plain, [snippet("New")])[0]
+    assert plain.delete(receipt).code == "unsupported"
+    assert plain.edit(receipt, new).code == "unsupported"
     server.remove(receipt.remote_id)
     assert plain.delete(receipt) is None
+    assert plain.edit(receipt, new).code == "gone"
 
 
 # --- text and HTML ---------------------------------------------------------------------------------

@@ -641,6 +641,8 @@ def mastodon_server(*, now: datetime | None = None, **behaviour):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    #: Many may knock at once.
+    request_queue_size = 128
     # Clients that are killed leave connections behind.
     block_on_close = False
 

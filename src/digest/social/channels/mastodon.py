@@ -9,7 +9,6 @@ An instance of the class belongs to one thread.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 #: What an instance answers for a key whose status was taken down within the hour; for a parent
 #: that is gone it has a sentence of its own.
 _TAKEN_DOWN = "record not found"
+_NOT_THERE = {"404", "410"}
 
 
 class MastodonChannel:
@@ -104,15 +104,15 @@ class MastodonChannel:
         answer = self._client.ask(
             lambda api: self._edited(api, receipt.remote_id, new), window="post"
         )
-        if isinstance(answer, Refused) and answer.code == "404":
-            return replace(answer, code="gone")
+        if isinstance(answer, Refused | Unavailable) and answer.code in _NOT_THERE:
+            return self._still_there(receipt, answer.reason) or Refused(answer.reason, "gone")
         return answer if isinstance(answer, Trouble) else (answer,)
 
     def delete(self, receipt: Receipt) -> Trouble | None:
         """Take the status down."""
         answer = self._client.ask(lambda api: api.status_delete(receipt.remote_id), window="delete")
-        if isinstance(answer, Refused | Unavailable) and answer.code in {"404", "410"}:
-            return self._already_down(receipt, answer.reason)
+        if isinstance(answer, Refused | Unavailable) and answer.code in _NOT_THERE:
+            return self._still_there(receipt, answer.reason)
         return answer if isinstance(answer, Trouble) else None
 
     def _uploaded(self, picture: Picture | None) -> tuple[str, ...] | Trouble:
@@ -146,14 +146,14 @@ class MastodonChannel:
         ]
         return self._receipt(api.status_update(status_id, new.text, media_ids=media))
 
-    def _already_down(self, receipt: Receipt, reason: str) -> Trouble | None:
-        """Some servers answer 404 because they take nothing down at all."""
+    def _still_there(self, receipt: Receipt, reason: str) -> Trouble | None:
+        """None where the status is gone: some servers say so of whatever they cannot do."""
         still = self.read([receipt])
         if isinstance(still, Trouble):
             return still
         if still[0] is None:
             return None
-        return Refused(f"the server does not take statuses down: {reason}", "404")
+        return Refused(f"this server cannot do that to a status: {reason}", "unsupported")
 
 
 def _instance(api: Mastodon) -> Mapping[str, Any]:
