@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from digest.config_social import BlueskyAccount
-from digest.errors import Refused, Throttled, Unauthorized, Uncertain
+from digest.errors import Refused, Throttled, Unauthorized, Unavailable, Uncertain
 from digest.model import Card, Place, ReadySnippet
 from digest.social.channels.bluesky import BlueskyChannel
 from fakes.contract import AT, LINK, NetworkContract, bodies_of, out, picture, png, snippets
@@ -234,6 +234,15 @@ def test_something_else_under_the_name_of_a_snippet_is_not_taken_for_it(rig, cha
     )
 
 
+def test_a_version_that_was_mispredicted_is_corrected_and_loudly_told(rig, channel, caplog):
+    (body,) = bodies_of(channel, snippets(1, run="mis"))
+    wrong = json.dumps({**json.loads(body), "cid": json.loads(body)["cid"][:-1] + "a"})
+    (receipt,) = channel.publish([wrong])
+    assert receipt.version == json.loads(body)["cid"]
+    assert [record.levelname for record in caplog.records if "CID" in record.message] == ["ERROR"]
+    assert channel.find([wrong])[0].version == receipt.version
+
+
 def test_a_picture_of_two_megabytes_is_taken_and_a_larger_one_refused(rig, channel):
     # What follows a PNG's end is of no account to anybody.
     padded = png() + bytes(2_000_000 - len(png()))
@@ -336,6 +345,16 @@ def test_a_token_that_dies_between_two_writes_is_replaced_and_the_write_said_onc
     assert len(channel.publish(bodies)) == 1
     assert rig.passed(LOGIN) == 2
     assert rig.count() == 2
+
+
+def test_a_refresh_whose_answer_was_lost_costs_no_login(rig):
+    out(rig.channel, snippets(1, run="a"))
+    access = rig.kept()["session"].split(":::")[2]
+    rig.spoil(access=expired(access))
+    rig.proxy.fail("drop-after", "refreshSession")
+    assert isinstance(rig.restarted().prepare(snippets(1, run="b"), None), Unavailable)
+    out(rig.restarted(), snippets(1, run="b"))
+    assert (rig.passed(LOGIN), rig.passed(REFRESH)) == (1, 2)
 
 
 def test_a_dead_session_leads_to_one_new_login(rig):

@@ -136,10 +136,11 @@ class BlueskyChannel:
                 continue
             if not isinstance(found, dict):
                 return found
-            if found["cid"] != body.cid and not same_words(found["value"], body.record):
+            cid = _text(found, "cid")
+            if cid != body.cid and not same_words(found["value"], body.record):
                 return Uncertain(f"another record stands at {body.uri}", "taken")
             there += 1
-            receipts.append(_receipt(body, body.at, cid=found["cid"]))
+            receipts.append(_receipt(body, body.at, cid=cid or body.cid))
         return tuple(receipts) if there else None
 
     def read(self, receipts: Sequence[Receipt]) -> tuple[Seen | None, ...] | Trouble:

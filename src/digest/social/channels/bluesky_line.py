@@ -16,7 +16,7 @@ from atproto_client import Client, SessionEvent
 from atproto_client.models import ComAtprotoRepoGetRecord
 from atproto_client.request import Request
 
-from digest.errors import Refused, Unauthorized
+from digest.errors import Refused, Unauthorized, Unavailable
 from digest.files import replace_text
 from digest.social.channels.bluesky_errors import FOREIGN, after, before, is_token_refused, name_of
 from digest.social.channels.bluesky_records import POSTS
@@ -63,7 +63,10 @@ class Line:
             ),
             window="media",
         )
-        return answer["blob"] if isinstance(answer, dict) else answer
+        if not isinstance(answer, dict):
+            return answer
+        blob: Json | None = answer.get("blob")
+        return blob or Unavailable("the server took the picture, and does not say as what")
 
     def record(self, name: Name) -> Json | Trouble | None:
         """What stands under a name, as {"cid", "value"}; None for nothing."""
@@ -71,6 +74,8 @@ class Line:
         answer = self._ask(
             lambda client: client.invoke_query("com.atproto.repo.getRecord", params), window="read"
         )
+        if isinstance(answer, dict) and "value" not in answer:
+            return Unavailable("the server found the record, and does not show it")
         gone = isinstance(answer, Refused) and answer.code == "RecordNotFound"
         return None if gone else answer
 

@@ -162,7 +162,7 @@ def seen(record: Json) -> Seen:
         text=str(record.get("text", "")),
         reply_to=_parent(record),
         tags=tuple(tags),
-        alts=tuple(str(image["alt"]) for image in images),
+        alts=tuple(str(image.get("alt", "")) for image in images),
     )
 
 
