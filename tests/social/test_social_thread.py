@@ -354,6 +354,12 @@ def test_a_blocked_tag_in_the_text_stays_text():
     assert not any("Housing" in tags_in(text) for text in texts(thread))
 
 
+def test_a_posts_own_hashtags_are_written_so_that_they_can_be_read_aloud():
+    post = a_post(text="A post for the #socialcarefuture series, and for #housing too.")
+    _, item = texts(a_thread(post, subject=FUTURE, text="whole"))
+    assert "#SocialCareFuture series, and for #housing too." in item
+
+
 def test_stock_symbols_stay_text():
     assert "$T" not in inert("$T and $GE")
 

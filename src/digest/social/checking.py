@@ -61,7 +61,7 @@ def _same_again(templates: Path, names: list[str]) -> Iterator[Problem]:
     for name in (name for name in names if name.startswith("again/")):
         other = seen.setdefault(fill(templates, name, **_FULL), name)
         if other != name:
-            message = f"says the same as {other}: X refuses a text twice"
+            message = f"says the same as templates/social/{other}: X refuses a text twice"
             yield Problem(f"templates/social/{name}", "", message)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from digest.social.hashtags import into_text, tags_in
+from digest.social.hashtags import into_text, respelled, tags_in
 from digest.social.wording import inert
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class Making:
         """The text of a snippet, by the template of this name; `more`: the post goes on.
 
         The first mention of a tag's words becomes the tag; only other tags stand at the end.
+        Hashtags that the post has itself are written as ours are.
         """
 
         def say(tags: Iterable[str]) -> str:
@@ -88,7 +89,7 @@ class Making:
         said = say(tag for tag in place.tags if tag not in in_text)
         for tag in in_text:
             said = into_text(said, tag) or said
-        return said
+        return respelled(said, (*self.style.tags.spelling, *self.tags.over, *self.tags.shown))
 
     def _template(self, name: str) -> str:
         if self.style.repeat:

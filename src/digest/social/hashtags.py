@@ -117,6 +117,14 @@ def into_text(text: str, tag: str) -> str | None:
     return changed if count else None
 
 
+def respelled(text: str, tags: Iterable[str]) -> str:
+    """The text with its hashtags written as these are, where they differ in case alone."""
+    known = {_folded(tag): tag for tag in tags}
+    return re.sub(
+        r"(?<!\S)#(\w+)", lambda found: f"#{known.get(_folded(found[1]), found[1])}", text
+    )
+
+
 def tags_in(text: str) -> list[str]:
     """The tags in a text that every network makes of it, without the #."""
     return [found[1] for found in _standing().finditer(text) if not fault(found[1])]

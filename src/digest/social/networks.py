@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from digest.model import Limits
 
-#: A text this long is far over every limit; reading it closely would only cost time.
+#: Nobody reads a snippet this long, and reading it closely would only cost time: counted as if
+#: each character were a link, it is over every limit.
 _FAR_TOO_LONG = 10_000
 
 _LINK = re.compile(r"\bhttps?://[^\s<>\"“”«»]+", re.IGNORECASE)
@@ -76,12 +77,12 @@ def network_of(slug: str, limits: Limits | None = None) -> Network:
 
 
 def _measure_x(text: str) -> int:
-    return len(text) if len(text) > _FAR_TOO_LONG else weight(text)
+    return weight(text) if len(text) <= _FAR_TOO_LONG else len(text) * LINK_WEIGHT
 
 
 def _measure_mastodon(text: str, link_weight: int = LINK_WEIGHT) -> int:
     if len(text) > _FAR_TOO_LONG:
-        return len(text)
+        return len(text) * link_weight
     weighed = _LINK.sub(lambda link: _weighed(link[0], link_weight), text)
     return _clusters(_REMOTE_MENTION.sub(r"@\1", weighed))
 
