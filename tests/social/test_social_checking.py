@@ -51,10 +51,8 @@ def test_a_repeat_without_a_template_is_told(templates):
 
 def test_repeats_that_say_the_same_are_told(templates):
     shutil.copy(templates / "social/again/1.txt", templates / "social/again/2.txt")
-    assert faults(templates, evergreen={"series": ["ipc"]}) == [
-        "templates/social/again/2.txt: says the same as templates/social/again/1.txt:"
-        " X refuses a text twice"
-    ]
+    (found,) = faults(templates, evergreen={"series": ["ipc"]})
+    assert found.startswith("templates/social/again/2.txt: says the same as")
 
 
 def test_a_template_that_no_channel_uses_is_left_alone(templates):

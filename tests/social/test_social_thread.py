@@ -418,6 +418,11 @@ def test_a_url_in_letters_is_escaped_so_that_it_is_a_link_to_its_end():
     ]
 
 
+def test_a_host_of_other_letters_stays_as_it_is():
+    thread = a_thread(a_post(url="https://bücher.de/ü"))
+    assert links_in(texts(thread)[-1]) == ["https://bücher.de/%C3%BC"]
+
+
 def test_a_channel_and_its_scope_make_the_style():
     channel = Channel.model_validate(
         {"network": "x", "form": "standing", "forms": {"pbr": "snippet"}, "max_items": 9}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -98,8 +99,9 @@ def make_thread(
     ConfigError of a template at fault.
     """
     tags = choose_tags(subject.hashtag, post.categories, style.tags)
-    link = quote(post.url, safe=_OF_URLS)
-    making = Making(post, subject.title, subject.part, network, style, say, tags, link)
+    making = Making(
+        post, subject.title, subject.part, network, style, say, tags, _escaped(post.url)
+    )
     texts = _alone(making) if style.form == "snippet" else _thread(making)
     if isinstance(texts, Unthreadable):
         return texts
@@ -109,6 +111,12 @@ def make_thread(
     snippets = list(_snippets(texts, making, card, image))
     notes = (*texts.notes, *tags.notes, *_about(texts, making, snippets[0]), *about_image)
     return Thread(tuple(snippets), tuple(dict.fromkeys(notes)))
+
+
+def _escaped(url: str) -> str:
+    """A URL whose path is of ASCII; of a host, the network knows more than we."""
+    host, rest = re.match(r"(\w+://[^/?#]*)?(.*)", url, re.DOTALL).groups("")  # type: ignore[union-attr]
+    return host + quote(rest, safe=_OF_URLS)
 
 
 def _thread(m: Making) -> _Texts | Unthreadable:
