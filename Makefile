@@ -40,7 +40,7 @@ test-browser: $(VENV)/dev.stamp node_modules/axe-core/axe.min.js ## Mails and pa
 	@$(BIN)/python -m pytest -m browser tests/browser
 
 test-count: $(VENV)/dev.stamp $(COUNT)/node_modules/.package-lock.json ## Counting beside X's own library
-	@$(BIN)/python -m pytest -m npm tests/social
+	@$(BIN)/python -m pytest -m npm tests/social/test_social_counting.py
 
 lint: $(VENV)/dev.stamp ## Ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
