@@ -139,6 +139,22 @@ def test_a_post_is_one_call(server, channel):
     assert server.asked == [CREATE]
 
 
+def test_a_post_has_a_line_of_its_own(server, channel):
+    """One that was closed while it was idle looks like an answer that was lost."""
+    bodies = bodies_of(channel, [snippet()])
+    assert channel.find(bodies) is None
+    channel.publish(bodies)
+    *before, last = server.ports
+    assert last not in before
+
+
+def test_reasons_are_asked_for_in_english(server, channel):
+    """Two of them can be told apart by their words alone."""
+    publish(channel, snippet())
+    ((form, _),) = server.posted
+    assert form["lang"] == ["en"]
+
+
 # --- limits --------------------------------------------------------------------------------------
 
 
@@ -394,10 +410,10 @@ def test_a_window_that_opened_takes_again(server, channel):
 
 def test_the_time_to_wait_is_that_of_the_instances_clock(server):
     server.windows["post"] = (0, timedelta(minutes=5))
-    fast = MastodonChannel(
-        server.account(), timeout=1.5, clock=lambda: server.now() + timedelta(hours=3)
+    slow = MastodonChannel(
+        server.account(), timeout=1.5, clock=lambda: server.now() - timedelta(hours=3)
     )
-    assert timedelta(0) < publish(fast, snippet()).retry_after <= timedelta(minutes=5)
+    assert timedelta(0) < publish(slow, snippet()).retry_after <= timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(
@@ -738,6 +754,13 @@ def test_any_text_at_all_comes_back_out_of_its_html(free, marks):
 def test_texts_that_differ_stay_different(one, other):
     same = folded(words_of(INSTANCE.rendered(one)).text) == folded(other)
     assert same == (folded(one) == folded(other))
+
+
+@pytest.mark.parametrize("shown", ["blog.example.org/2026/11/a-l…", "blog.example.org", "here"])
+def test_a_link_is_what_it_leads_to_however_it_is_shown(shown):
+    """Other servers shorten the text itself."""
+    html = f'<p>Read <a href="{LINK}" rel="nofollow">{shown}</a>.</p>'
+    assert words_of(html).text == f"Read {LINK}."
 
 
 def test_paragraphs_and_breaks_come_back_exactly():

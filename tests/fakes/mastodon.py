@@ -121,6 +121,8 @@ class MastodonServer:
     used: dict[tuple[str, int], int] = field(default_factory=dict)
     #: "METHOD /path?query", of everything that was asked.
     asked: list[str] = field(default_factory=list)
+    #: The client's port of each of them: one for each connection.
+    ports: list[int] = field(default_factory=list)
     #: Form and headers of every POST /api/v1/statuses.
     posted: list[tuple[dict, dict]] = field(default_factory=list)
     url: str = ""
@@ -656,6 +658,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _exchange(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         instance = self.server.instance
+        instance.ports.append(self.client_address[1])
         answer = instance.answer(self.command, self.path, self.headers, body)
         content = (
             answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
