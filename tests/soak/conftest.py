@@ -1,0 +1,102 @@
+"""Home folders that publish on X and Mastodon as they stand on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from fakes.mastodon import mastodon_server
+from fakes.proxy import proxied
+from fakes.siege import Post, Siege, channel_toml, new_home
+from fakes.x import x_server
+from fakes.zygote import Zygote
+
+from digest.sample.server import SampleServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    anchor = datetime.now(UTC)
+    with SampleServer(anchor=anchor, now=lambda: anchor, port=0) as blog:
+        environment = {**os.environ, "DIGEST_SAMPLE_PORT": blog.url.rsplit(":", 1)[1]}
+        environment.pop("DIGEST_DATABASE_URL", None)
+        with Zygote(environment) as started:
+            yield started
+
+
+@pytest.fixture(scope="session")
+def planned(zygote: Zygote, tmp_path_factory) -> Callable[[str], Path]:
+    """A home folder for a network, with two threads planned; made once, to be copied."""
+    homes: dict[str, Path] = {}
+    keys = {
+        "x": 'consumer_key = "k"\nconsumer_secret = "k"\naccess_token = "1-k"\n'
+        'access_token_secret = "k"',
+        "mastodon": 'url = "http://127.0.0.1:9"\naccess_token = "k"',
+    }
+
+    def home_of(network: str) -> Path:
+        if network not in homes:
+            folder = tmp_path_factory.mktemp(network)
+            homes[network] = new_home(folder, channel_toml(network, keys[network]), zygote)
+        return homes[network]
+
+    return home_of
+
+
+@pytest.fixture
+def besieged(zygote: Zygote, planned, tmp_path) -> Callable[[str], Siege]:
+    """A context of a siege on a network: `with besieged("x") as (siege, server)`."""
+    servers = {"x": _x, "mastodon": _mastodon}
+
+    @contextmanager
+    def begin(network: str) -> Iterator[tuple[Siege, object]]:
+        home = tmp_path / f"home-{network}"
+        shutil.copytree(planned(network), home)
+        with servers[network]() as (server, account, posts, move), proxied(server.url) as proxy:
+            text = channel_toml(network, account.replace(server.url, proxy.url))
+            (home / "config" / "channels.toml").write_text(text)
+            yield Siege(home, zygote, proxy, posts, move), server
+
+    return begin
+
+
+@contextmanager
+def _x():
+    moved = [timedelta()]
+
+    def move(time: timedelta) -> None:
+        moved[0] += time
+
+    with x_server(clock=lambda: datetime.now(UTC) + moved[0]) as server:
+        account = server.account()
+        keys = ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
+        lines = [f'{key} = "{getattr(account, key).get_secret_value()}"' for key in keys]
+        table = "\n".join([*lines, f'api_url = "{account.api_url}"'])
+
+        def posts() -> list[Post]:
+            return [Post(post.id, post.text, post.parent) for post in server.posts]
+
+        yield server, table, posts, move
+
+
+@contextmanager
+def _mastodon():
+    with mastodon_server() as server:
+        account = server.account()
+        token = account.access_token.get_secret_value()
+        table = f'url = "{account.url}"\naccess_token = "{token}"'
+
+        def posts() -> list[Post]:
+            return [
+                Post(one.id, one.text, one.in_reply_to_id) for one in server.statuses.values()
+            ]
+
+        yield server, table, posts, server.move
