@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 #: The clock goes on so far from one run to the next: longer than any network is behind.
 STEP = timedelta(seconds=90)
+#: So many threads are planned, of which each goes on from the one before.
+THREADS = 2
 #: All day long, so that what is planned three hours ago is due.
 SLOTS = """
-max_items = 5
+max_items = 4
 form = "standing"
 slots.weekdays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 slots.times = [{times}]
@@ -51,6 +53,10 @@ def new_home(folder: Path, channels: str, zygote: Zygote) -> Path:
     (home / "config" / "channels.toml").write_text(channels)
     assert zygote.run("ingest", home, timedelta()) == 0
     assert zygote.run("plan", home, -timedelta(hours=2)) == 0
+    path = home / "var" / "digest.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(f"DELETE FROM publications WHERE thread_id > {THREADS}")
+        database.execute(f"DELETE FROM threads WHERE id > {THREADS}")
     return home
 
 
@@ -125,6 +131,7 @@ class Siege:
     def until_done(self, *, most: int = 25) -> int:
         """Run until nothing is to do any more; how many runs that took."""
         for number in range(1, most + 1):
+            self.change("DELETE FROM stops")
             assert self.publish() == 0
             if not self.count(f"SELECT count(*) FROM publications WHERE {UNDERWAY}"):
                 return number
@@ -199,7 +206,7 @@ LEDGER_STEPS = {
     "submitting": "SELECT count(*) FROM publications WHERE state = 'submitting'",
     "one is out": "SELECT count(*) FROM publications WHERE state = 'submitted'",
     "three are out": "SELECT count(*) >= 3 FROM publications WHERE state = 'submitted'",
-    "a thread is out": "SELECT count(*) >= 5 FROM publications WHERE state = 'submitted'",
+    "a thread is out": "SELECT count(*) >= 4 FROM publications WHERE state = 'submitted'",
 }
 
 

@@ -36,6 +36,9 @@ LATEST_REST = timedelta(days=7)
 UNSAID = timedelta(minutes=15)
 #: No network's window is longer; a longer one is a mistake of somebody's clock.
 LONGEST_WAIT = timedelta(hours=24)
+#: So long after a network said that it has a text already, that text is looked for: whoever
+#: has a text that he does not show yet may well have ours.
+SHOWN_BY = timedelta(minutes=15)
 #: So much before a network no longer makes one of two equal ones we stop relying on it.
 MARGIN = timedelta(minutes=5)
 
@@ -118,6 +121,8 @@ def verdict(
         case tuple():
             return Verdict(DeliveryState.SUBMITTED, "found on the network")
         case None if soon:
+            return None
+        case None if code == "duplicate" and now < begun_at + SHOWN_BY:
             return None
         case None if code == "duplicate":
             why = "the network has this text from before, and takes none twice"
