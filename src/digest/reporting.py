@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from digest.config import Config
     from digest.feeds.refresh import RefreshReport
-    from digest.social.plan import Planned, PlanReport
+    from digest.social.planned import Planned, PlanReport
     from digest.social.press import PublishReport
     from digest.store.publications import Publication
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, insert, select, update
 
 from digest.config import Config
+from digest.social.making import Maker
 from digest.social.plan import plan_threads, thread_status
 from digest.store.memberships import ensure_memberships, load_memberships
 from digest.store.tables import memberships, posts, publications
@@ -73,7 +74,7 @@ def at_once(step: Callable[[], object]) -> list[object]:
 
 
 def test_plans_at_once_give_one_thread_each_and_share_no_slot(store, now):
-    reports = at_once(lambda: plan_threads(store, a_config(), TEMPLATES, now))
+    reports = at_once(lambda: plan_threads(store, Maker(a_config(), TEMPLATES, {}), now))
     assert len(reports) == 3
     assert sorted(one.post_id for report in reports for one in report.threads) == list(NUMBERS)
     slots = [row.slot for thread in thread_status(store) for row in thread.publications]
