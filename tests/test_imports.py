@@ -89,6 +89,7 @@ LAYERS = [
         "digest.sending",
         "digest.settling",
         "digest.showing",
+        "digest.threads",
         "digest.waking",
     ),
     ("digest.bootstrap",),

@@ -10,8 +10,8 @@ from digest.recording import about
 from digest.reporting import undecided_markdown
 from digest.settling import settle_deliveries, settle_publications
 from digest.showing import account_markdown
-from digest.social.workshop import press_of
 from digest.social.settle import undecided
+from digest.social.workshop import press_of
 from digest.store import accounts
 from digest_prefect.artifacts import show
 from digest_prefect.running import ended

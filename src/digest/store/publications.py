@@ -123,8 +123,11 @@ def due(c: Connection, channel: str, *, now: datetime, oldest: Oldest) -> list[P
 
 
 def late(c: Connection, channel: str | None, oldest: Oldest) -> list[Publication]:
-    """What could go out and has a slot that is too old; on one channel or all."""
-    query = _select().where(_P.state == S.PENDING, ~_young(oldest), _is_next())
+    """What could go out and has a slot that is too old; on one channel or all.
+
+    What waits for an editor does so for as long as that takes.
+    """
+    query = _select().where(_P.state == S.PENDING, ~_young(oldest), _is_next(), ~_is_held())
     return _rows(c, _of(channel, query))
 
 
@@ -447,6 +450,12 @@ def _is_open() -> ColumnElement[bool]:
     return exists(
         select(t.id).where(t.id == _P.thread_id, t.held_at.is_(None), t.undo_at.is_(None))
     )
+
+
+def _is_held() -> ColumnElement[bool]:
+    """Its thread waits for an editor."""
+    t = threads.alias("waiting").c
+    return exists(select(t.id).where(t.id == _P.thread_id, t.held_at.is_not(None)))
 
 
 def _follows_unfinished() -> ColumnElement[bool]:

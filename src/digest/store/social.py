@@ -77,6 +77,8 @@ class PublicationRow:
     note: str | None = None
     attempts: int = 0
     deleted_at: datetime | None = None
+    #: How it was decided, where it was in doubt.
+    settled: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class ThreadRow:
     publications: tuple[PublicationRow, ...]
     form: str = "thread"
     repeat: int = 0
+    evergreen: bool = False
     after_id: int | None = None
     post_hash: str | None = None
     held_at: datetime | None = None
@@ -362,7 +365,8 @@ def _is_through(channel: str) -> tuple[ColumnElement[bool], ...]:
 
 
 _OWN = (
-    *("channel", "post_id", "scope", "planned_at", "form", "repeat", "after_id", "post_hash"),
+    *("channel", "post_id", "scope", "planned_at", "form", "repeat", "evergreen", "after_id"),
+    "post_hash",
     *("held_at", "held_why", "undo_at", "undo_by", "undo_why", "proved_at", "differs"),
 )
 _OF_POST = ("title", "content_hash", "gone_at")
@@ -377,7 +381,7 @@ _PUBLICATION = tuple(
     publications.c[name]
     for name in (
         *("id", "position", "text", "measured", "image_url", "image_alt", "card", "tags", "note"),
-        *("state", "slot", "url", "reason", "attempts", "deleted_at"),
+        *("state", "slot", "url", "reason", "attempts", "deleted_at", "settled"),
     )
 )
 

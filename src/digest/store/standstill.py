@@ -77,6 +77,12 @@ def waits_of(c: Connection, now: datetime, channel: str | None = None) -> list[W
     return [Wait(**row) for row in c.execute(query).mappings()]
 
 
+def forget_wait(c: Connection, channel: str, what: str) -> bool:
+    """Let a channel do this again; False where it need not wait."""
+    own = (waits.c.channel == channel, waits.c.what == what)
+    return c.execute(delete(waits).where(*own)).rowcount == 1
+
+
 def forget_waits(c: Connection, now: datetime) -> None:
     """Clear away what is over."""
     c.execute(delete(waits).where(waits.c.until <= now))
