@@ -6,10 +6,12 @@ import os
 import shutil
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from fakes.mastodon import mastodon_server
+from fakes.pds import running_pds
 from fakes.proxy import proxied
 from fakes.siege import Post, Siege, channel_toml, new_home
 from fakes.x import x_server
@@ -40,6 +42,7 @@ def planned(zygote: Zygote, tmp_path_factory) -> Callable[[str], Path]:
         "x": 'consumer_key = "k"\nconsumer_secret = "k"\naccess_token = "1-k"\n'
         'access_token_secret = "k"',
         "mastodon": 'url = "http://127.0.0.1:9"\naccess_token = "k"',
+        "bluesky": 'identifier = "k"\napp_password = "k"',
     }
 
     def home_of(network: str) -> Path:
@@ -52,9 +55,9 @@ def planned(zygote: Zygote, tmp_path_factory) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def besieged(zygote: Zygote, planned, tmp_path) -> Callable[[str], Siege]:
+def besieged(zygote: Zygote, planned, tmp_path, request) -> Callable[[str], Siege]:
     """A context of a siege on a network: `with besieged("x") as (siege, server)`."""
-    servers = {"x": _x, "mastodon": _mastodon}
+    servers = {"x": _x, "mastodon": _mastodon, "bluesky": lambda: _bluesky(request)}
 
     @contextmanager
     def begin(network: str) -> Iterator[tuple[Siege, object]]:
@@ -100,3 +103,32 @@ def _mastodon():
             ]
 
         yield server, table, posts, server.move
+
+
+@pytest.fixture(scope="session")
+def pds():
+    with running_pds() as running:
+        yield running
+
+
+@contextmanager
+def _bluesky(request):
+    account = request.getfixturevalue("pds").account()
+    table = (
+        f'identifier = "{account.handle}"\napp_password = "{account.password}"\n'
+        f'service = "{account.pds}"'
+    )
+
+    def posts() -> list[Post]:
+        return [
+            Post(one["uri"], one["value"]["text"], _parent(one["value"].get("reply")))
+            for one in account.posts()
+        ]
+
+    server = SimpleNamespace(url=account.pds, account=account)
+    # Its clock is the machine's.
+    yield server, table, posts, lambda time: None
+
+
+def _parent(reply: dict | None) -> str | None:
+    return reply["parent"]["uri"] if reply else None

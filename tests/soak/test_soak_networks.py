@@ -43,10 +43,11 @@ class Trouble:
         if self.network == "x":
             self.server.limits["post"] = 3
         else:
-            length = self.server.windows["statuses"][1]
-            self.server.windows["statuses"] = (3, length)
+            length = self.server.windows["post"][1]
+            self.server.windows["post"] = (3, length)
 
     def _no_throttled(self) -> None:
+        """Nothing is put right: the windows open again by themselves."""
         self.siege.later(A_WINDOW)
 
     def _unpaid(self) -> None:
