@@ -250,6 +250,11 @@ class Channel(Declared):
             return self.prices
         return X_PRICES if self.network == "x" else Prices()
 
+    @property
+    def goes_at_once(self) -> bool:
+        """Whether the network takes a thread whole, so that it has no pace."""
+        return self.network == "bluesky"
+
     def form_of(self, scope: str) -> Form:
         """The form of threads of a scope such as "series:ipc"; themes never stand."""
         kind, _, slug = scope.partition(":")

@@ -16,6 +16,7 @@ import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Zygote:
     process: subprocess.Popen = field(init=False)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __enter__(self) -> Zygote:
+    def __enter__(self) -> Self:
         self.process = subprocess.Popen(
             # Beside this file lies one named as the library that speaks to Mastodon.
             [sys.executable, "-P", __file__],
@@ -83,7 +84,9 @@ def _publish(home: Path, offset: timedelta) -> None:
     with bootstrap(home, clock=lambda: datetime.now(UTC) + offset) as app:
         report = publish(app)
     told = {"faults": dict(report.faults), "notices": report.notices}
-    told["lines"] = [(line.channel, line.position, line.state, line.reason) for line in report.lines]
+    told["lines"] = [
+        (line.channel, line.position, line.state, line.reason) for line in report.lines
+    ]
     with (home / "var" / "told.jsonl").open("a") as file:
         file.write(json.dumps(told) + "\n")
 

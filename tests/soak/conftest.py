@@ -6,10 +6,14 @@ import os
 import shutil
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import mkdtemp
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+
+from digest.sample.server import SampleServer
 from fakes.mastodon import mastodon_server
 from fakes.pds import running_pds
 from fakes.proxy import proxied
@@ -17,11 +21,8 @@ from fakes.siege import Post, Siege, channel_toml, new_home
 from fakes.x import x_server
 from fakes.zygote import Zygote
 
-from digest.sample.server import SampleServer
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +62,7 @@ def besieged(zygote: Zygote, planned, tmp_path, request) -> Callable[[str], Sieg
 
     @contextmanager
     def begin(network: str) -> Iterator[tuple[Siege, object]]:
-        home = tmp_path / f"home-{network}"
+        home = Path(mkdtemp(dir=tmp_path)) / "home"
         shutil.copytree(planned(network), home)
         with servers[network]() as (server, account, posts, move), proxied(server.url) as proxy:
             text = channel_toml(network, account.replace(server.url, proxy.url))
@@ -98,9 +99,7 @@ def _mastodon():
         table = f'url = "{account.url}"\naccess_token = "{token}"'
 
         def posts() -> list[Post]:
-            return [
-                Post(one.id, one.text, one.in_reply_to_id) for one in server.statuses.values()
-            ]
+            return [Post(one.id, one.text, one.in_reply_to_id) for one in server.statuses.values()]
 
         yield server, table, posts, server.move
 

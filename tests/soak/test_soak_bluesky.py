@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fakes.siege import LEDGER_STEPS, THREADS, moments
 
 pytestmark = pytest.mark.bluesky

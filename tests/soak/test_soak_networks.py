@@ -10,6 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+
 from fakes.siege import LEDGER_STEPS, Post, moments
 
 NETWORKS = ("x", "mastodon")
@@ -170,9 +171,7 @@ def test_a_server_that_ignores_keys_gets_nothing_twice(besieged, seed):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_credentials_that_are_no_longer_taken_stop_the_channel_and_are_told_once(
-    besieged, network
-):
+def test_credentials_that_are_no_longer_taken_stop_the_channel_and_are_told_once(besieged, network):
     with besieged(network) as (siege, server):
         Trouble("expired", network, siege, server).begin()
         for _ in range(3):
@@ -185,7 +184,9 @@ def test_credentials_that_are_no_longer_taken_stop_the_channel_and_are_told_once
 
 def test_a_text_that_x_has_from_before_is_refused_and_the_broken_thread_told(besieged):
     with besieged("x") as (siege, server):
-        (text,) = siege.rows("SELECT text FROM publications WHERE thread_id = 1 AND position = 3")[0]
+        (text,) = siege.rows("SELECT text FROM publications WHERE thread_id = 1 AND position = 3")[
+            0
+        ]
         server.say(text)
         for _ in range(5):
             siege.publish()
