@@ -44,8 +44,7 @@ class Trouble:
         if self.network == "x":
             self.server.limits["post"] = 3
         else:
-            length = self.server.windows["post"][1]
-            self.server.windows["post"] = (3, length)
+            self.server.windows["post"] = (3, timedelta(minutes=30))
 
     def _no_throttled(self) -> None:
         """Nothing is put right: the windows open again by themselves."""
