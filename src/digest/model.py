@@ -343,6 +343,9 @@ class ReadySnippet:
     card: Card | None = None
     #: Hashtags that stand in no text, without the #, for networks that carry such.
     tags: tuple[str, ...] = ()
+    #: It is the first of its post, even where it answers an older one: everybody is to see it,
+    #: so that it is found by its hashtag.
+    opens: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,12 @@ def test_the_root_is_public_and_the_rest_as_the_account_wants_it(server, channel
     assert [one.visibility for one in server.statuses.values()][-1] == "public"
 
 
+def test_what_opens_a_post_in_a_standing_thread_is_public_for_its_hashtag(server, channel):
+    root, *_ = out(channel, snippets(1))
+    said(channel, [replace(snippet(), opens=True)], below(root))
+    assert [one.visibility for one in server.statuses.values()] == ["public", "public"]
+
+
 def test_the_language_is_one_that_instances_know(server, channel):
     publish(channel, snippet(language="en-GB"))
     publish(channel, snippet("Nederlands", "k-2", language="nl"))

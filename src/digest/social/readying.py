@@ -57,7 +57,9 @@ def _ready(
     one: Publication, at: datetime, workshop: Workshop, limits: Limits | None
 ) -> Readied | Unavailable:
     key = key_of(one.id, one.text)
-    snippet = ReadySnippet(key, one.text, at, one.language, tags=tuple(one.tags or ()))
+    snippet = ReadySnippet(
+        key, one.text, at, one.language, tags=tuple(one.tags or ()), opens=one.position == 1
+    )
     readied = Readied(one, snippet)
     if one.card is not None:
         return _with_card(readied, one.card, workshop, limits)

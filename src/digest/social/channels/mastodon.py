@@ -69,7 +69,7 @@ class MastodonChannel:
         media = self._uploaded(snippet.picture)
         if isinstance(media, Trouble):
             return media
-        visibility = self._replies if place else "public"
+        visibility = self._replies if place and not snippet.opens else "public"
         return (Body.of(snippet, place, visibility=visibility, media=media).to_json(),)
 
     def publish(self, bodies: Sequence[str]) -> Receipts | Trouble:
