@@ -6,6 +6,7 @@ a second after it was asked for. Run as a script, it reads orders from its stand
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import threading
 import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Self
 
@@ -109,14 +111,21 @@ def _ingest(home: Path, offset: timedelta) -> None:
 STEPS = {"publish": _publish, "plan": _plan, "ingest": _ingest}
 
 
+#: What a publisher imports late, all of it.
+LATE = (
+    *("atproto", "mastodon", "tweepy", "twitter_text", "jinja2", "regex", "requests_oauthlib"),
+    *("PIL.Image", "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "PIL.WebPImagePlugin"),
+    *("sqlalchemy.dialects.sqlite", "feedparser", "nh3", "selectolax.lexbor"),
+    *(f"digest.social.channels.{name}" for name in ("x", "mastodon", "bluesky", "preview")),
+    *("digest.bootstrap", "digest.social.workshop", "digest.cli", "digest.feeds.ingest"),
+)
+
+
 def main() -> None:
-    import atproto  # noqa: F401
-    import mastodon  # noqa: F401
-    import sqlalchemy.dialects.sqlite  # noqa: F401
-    import tweepy  # noqa: F401
-
-    import digest.social.workshop  # noqa: F401
-
+    for name in LATE:
+        import_module(name)
+    # A collection in a fork would touch, and so copy, all of what was imported.
+    gc.freeze()
     print("ready", flush=True)  # noqa: T201
     for line in sys.stdin:
         order = json.loads(line)
