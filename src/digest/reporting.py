@@ -85,11 +85,18 @@ def published_markdown(report: PublishReport) -> str:
 def published_words(report: PublishReport) -> str:
     """The same in a sentence: "3 submitted, 1 cancelled; mastodon stopped: ..."."""
     counted = ", ".join(f"{number} {state}" for state, number in report.counts.items())
-    words = [counted or "no slot has come since the last run"]
-    words += [f"{slug} stopped: {why}" for slug, why in report.faults.items()]
+    words = [counted] if counted else []
+    words += report.notices
+    words += [f"{slug} is not through: {why}" for slug, why in _untold(report)]
     if report.uncertain:
-        words.append(f"{report.uncertain} uncertain: settle them")
-    return "; ".join(words)
+        words.append(f"{report.uncertain} uncertain: looked up by the next run, or settle them")
+    return "; ".join(words) or "no slot has come since the last run"
+
+
+def _untold(report: PublishReport) -> list[tuple[str, str]]:
+    """The faults that no notice tells of."""
+    told = " ".join(report.notices)
+    return [(slug, why) for slug, why in report.faults.items() if why not in told]
 
 
 def undecided_markdown(left: Sequence[Publication]) -> str:

@@ -54,10 +54,11 @@ class ChannelStanding:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A thread that goes on, and from when."""
+    """A thread that goes on, from when, and why it was held."""
 
     thread: ThreadRow
     slot: datetime | None
+    why: str
 
 
 def thread_of(app: App, thread_id: int) -> ThreadRow:
@@ -132,7 +133,7 @@ def release_thread(app: App, thread_id: int, act: Act) -> Released:
             ledger.put_off(c, first, act.at)
     refresh_preview(app)
     slot = max(first.slot, act.at) if first else None
-    return Released(thread_of(app, thread_id), slot)
+    return Released(thread_of(app, thread_id), slot, thread.held_why or "")
 
 
 def _press(app: App, thread_id: int) -> Press:

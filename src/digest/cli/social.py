@@ -1,12 +1,14 @@
-"""`digest social`: plan threads into the channels' slots, publish them, and see them."""
+"""`digest social`: plan threads into the channels' slots, publish them, settle what is in doubt."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from digest.cli import threads
 from digest.cli.common import (
     PARTIAL,
     By,
@@ -19,16 +21,17 @@ from digest.cli.common import (
     recorded,
     say,
     show,
-    when,
     who,
 )
+from digest.cli.threads import Channel
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from digest.social.planned import PlanReport
     from digest.social.press import PublishReport
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-
-Channel = Annotated[str | None, typer.Option("--channel", help="Only this channel.")]
 
 
 @app.command()
@@ -38,6 +41,10 @@ def plan(
     post: Annotated[
         int | None, typer.Option("--post", help="Plan this post, however old. Id as in `posts`.")
     ] = None,
+    repeat: Annotated[
+        bool,
+        typer.Option("--repeat", help="Bring back what was out: one snippet each, in other words."),
+    ] = False,
     dry_run: DryRun = False,
     by: By = None,
     home: Home = None,
@@ -45,42 +52,43 @@ def plan(
 ) -> None:
     """Make threads of new posts and give each snippet its slot; a post goes out once a channel.
 
+    Shows each snippet with its count against the limit, what it costs, and what is left out
+    and why. Sends nothing.
+
     Example: digest social plan --series ipc --dry-run
     """
+    from digest.cli.planned import tell_plan
     from digest.social.plan import plan as plan_for
     from digest.social.preview import page_of
 
+    asked = {"channel": channel, "series": series, "post": post, "repeat": repeat}
     with (
         opened(home) as opened_app,
-        recorded(
-            opened_app,
-            "social plan",
-            by,
-            channel=channel,
-            series=series,
-            post=post,
-            dry_run=dry_run,
-        ) as run,
+        recorded(opened_app, "social plan", by, **asked, dry_run=dry_run) as run,
     ):
-        report = plan_for(opened_app, channel=channel, series=series, post=post, dry_run=dry_run)
+        report = plan_for(
+            opened_app, channel=channel, series=series, post=post, repeat=repeat, dry_run=dry_run
+        )
         run.counts = {"threads": len(report.threads)}
-        run.outcome = "done" if report.threads else "nothing"
+        run.outcome = "done" if report.threads and not dry_run else "nothing"
         run.reason = "" if report.threads else "no post without a thread belongs on a channel"
         page = None if dry_run else page_of(opened_app)
-    if as_json:
-        show(
-            {
-                "threads": [asdict(one) for one in report.threads],
-                "left_out": [asdict(one) for one in report.planned if not one.is_in],
-                "dry_run": report.dry_run,
-                "preview": str(page) if page else None,
-            }
-        )
-        return
-    for line in report.lines():
-        say(line)
-    if page:
-        say(f"See the threads as they will look: {page}")
+        if as_json:
+            show(_plan_json(report, page))
+            return
+        tell_plan(opened_app, report, page)
+
+
+def _plan_json(report: PlanReport, page: Path | None) -> dict[str, object]:
+    channels = dict.fromkeys(one.channel for one in report.threads)
+    return {
+        "threads": [asdict(one) for one in report.threads],
+        "left_out": [asdict(one) for one in report.left_out],
+        "silent": dict(report.silent),
+        "dollars": {slug: report.price_on(slug) for slug in channels},
+        "dry_run": report.dry_run,
+        "preview": str(page) if page else None,
+    }
 
 
 @app.command()
@@ -91,9 +99,13 @@ def publish(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Publish the snippets whose slot has come, each once; what is a day late is given up.
+    """Publish the snippets whose slot has come, each once; what is too late is given up.
 
-    Exit code 3 where a channel could not take everything, or something is uncertain.
+    Looks doubts up first, takes down what is to be taken down, reads back what is out and
+    follows posts that were edited or withdrawn.
+
+    Exit code 3 where a channel could not take everything, something is uncertain, or somebody
+    has to decide.
 
     Example: digest social publish --dry-run
     """
@@ -105,37 +117,51 @@ def publish(
         recorded(opened_app, "social publish", by, channel=channel, dry_run=dry_run) as run,
     ):
         report = publish_for(opened_app, channel=channel, dry_run=dry_run)
-        part = bool(report.faults or report.uncertain)
+        part = bool(report.faults or report.uncertain or report.for_person)
         run.counts, run.reason = report.counts, published_words(report)
         idle = dry_run or not report.lines
         run.outcome = "partial" if part else "nothing" if idle else "done"
-    _tell_publish(report, as_json=as_json)
+    if as_json:
+        show(_publish_json(report))
+    else:
+        _tell_publish(report)
     if part:
         finish(PARTIAL)
 
 
-def _tell_publish(report: PublishReport, *, as_json: bool) -> None:
-    if as_json:
-        show(
-            {
-                "publications": [asdict(line) for line in report.lines],
-                "faults": dict(report.faults),
-                "uncertain": report.uncertain,
-                "dry_run": report.dry_run,
-            }
-        )
-        return
-    for line in report.lines:
-        told = ", ".join(part for part in (line.state, line.reason, line.url) if part)
-        say(f"{line.channel}: {line.title}, {line.position} of {line.of}: {told}")
+def _publish_json(report: PublishReport) -> dict[str, object]:
+    return {
+        "publications": [asdict(line) for line in report.lines],
+        "faults": dict(report.faults),
+        "notices": list(report.notices),
+        "for_person": report.for_person,
+        "uncertain": report.uncertain,
+        "dry_run": report.dry_run,
+    }
+
+
+def _tell_publish(report: PublishReport) -> None:
+    for (number, slug, title), lines in groupby(
+        report.lines, key=lambda line: (line.thread, line.channel, line.title)
+    ):
+        say(f"Thread {number} on {slug}: {title}")
+        for line in lines:
+            told = ", ".join(part for part in (line.state, line.reason, line.url) if part)
+            say(f"  {line.position} of {line.of}: {told}")
+    for notice in report.notices:
+        say(f"Notice: {notice}.")
     for slug, why in report.faults.items():
-        say(f"{slug} stopped: {why}")
+        if not any(why in notice for notice in report.notices):
+            say(f"{slug} is not through: {why}.")
     if report.uncertain:
-        say(f"{report.uncertain} uncertain: decide them with digest social settle.")
-    if not report.lines and not report.faults:
-        say("No slot has come since the last publishing.")
-    elif report.dry_run:
+        say(
+            f"{report.uncertain} uncertain: looked up at the next publishing,"
+            " or decide with digest social settle."
+        )
+    if report.dry_run and report.lines:
         say("Nothing was published: this is what would be.")
+    elif not (report.lines or report.faults or report.notices):
+        say("No slot has come since the last publishing.")
 
 
 @app.command()
@@ -176,33 +202,9 @@ def settle(
     if as_json:
         show({"settled": count, "decision": decision})
         return
-    say(f"{count} uncertain publications decided: {decision}.")
+    say(f"{count} uncertain {'snippet' if count == 1 else 'snippets'} decided: {decision}.")
     if count and decision == "resend":
         say("Publish them with: digest social publish")
 
 
-@app.command()
-def status(channel: Channel = None, home: Home = None, as_json: Json = False) -> None:
-    """Show planned threads with each snippet's slot and state.
-
-    Example: digest social status --channel mastodon
-    """
-    from digest.errors import UsageError
-    from digest.social.plan import thread_status
-
-    with opened(home) as opened_app:
-        known = opened_app.config.channels
-        if channel and channel not in known:
-            raise UsageError(f"no channel {channel!r}; there are: {', '.join(sorted(known))}")
-        threads = thread_status(opened_app.store, channel=channel)
-        if as_json:
-            show([asdict(thread) for thread in threads])
-            return
-        for thread in threads:
-            say(f"{thread.channel}: {thread.title} ({thread.scope})")
-            for item in thread.publications:
-                first = item.text.splitlines()[0][:60] if item.text else ""
-                slot = when(item.slot, opened_app.config)
-                why = f" ({item.reason})" if item.reason else ""
-                say(f"  {item.position}. {slot}  {item.state}{why}  {first}")
-        say(f"{len(threads)} threads.")
+threads.add_to(app)

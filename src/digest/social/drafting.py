@@ -90,6 +90,7 @@ def _described(planned: Planned, chosen: Chosen, thread: Thread, plan: Planning)
         limit=network.limit,
         unit=network.unit,
         cost=in_words(cost) if cost.total else "",
+        price=cost.total,
         links=cost.links,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Planned:
     unit: str = ""
     #: In words; empty where the channel costs nothing.
     cost: str = ""
+    #: In US dollars.
+    price: Decimal = Decimal(0)
     #: The links that the network sees: the position of the snippet, and the link.
     links: tuple[tuple[int, str], ...] = ()
 
@@ -58,6 +61,10 @@ class PlanReport:
     def threads(self) -> tuple[Planned, ...]:
         """What is in."""
         return tuple(one for one in self.planned if one.is_in)
+
+    def price_on(self, channel: str) -> Decimal:
+        """What the threads of a channel cost together, in US dollars."""
+        return sum((one.price for one in self.planned if one.channel == channel), Decimal(0))
 
     @property
     def left_out(self) -> tuple[Planned, ...]:

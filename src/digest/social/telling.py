@@ -46,8 +46,10 @@ def marks(thread: ThreadRow) -> list[str]:
     if thread.held_at is not None:
         found.append(f"held: {thread.held_why}; digest social release {thread.thread_id}")
     if thread.undo_at is not None:
-        left = len(thread.live)
-        done = f"to be taken down, {left} still out" if left else "taken down"
+        doubts = sum(one.state == S.UNCERTAIN and not one.settled for one in thread.publications)
+        left = [f"{len(thread.live)} still out"] * bool(thread.live)
+        left += [f"{doubts} may be out"] * bool(doubts)
+        done = f"to be taken down, {', '.join(left)}" if left else "taken down"
         found.append(f"{done}, by {thread.undo_by}: {thread.undo_why}")
     if thread.differs:
         found.append(f"not as it should be: {thread.differs}")
@@ -98,10 +100,12 @@ def _trouble(one: PublicationRow) -> str:
     if one.state in {S.CLAIMED, S.SUBMITTING}:
         return "being published now"
     if one.state == S.PENDING:
-        return f"tried {_times(one.attempts)}: {one.reason}" if one.attempts else ""
-    if one.state != S.SUBMITTED:
-        return f"{one.state}: {one.reason}" if one.reason else str(one.state)
-    return ""
+        return _because(f"tried {_times(one.attempts)}", one) if one.attempts else ""
+    return _because(str(one.state), one) if one.state != S.SUBMITTED else ""
+
+
+def _because(words: str, one: PublicationRow) -> str:
+    return f"{words}: {one.reason}" if one.reason else words
 
 
 def _times(count: int) -> str:
