@@ -51,9 +51,11 @@ class Client:
         if not _TOKEN.fullmatch(self._token):
             # An exception about a header would spell it out.
             return Unauthorized("the access token has characters that no access token has")
+        # That it cannot even be made is no answer of an instance.
+        api = self._mastodon()
         self._transport.forget()
         try:
-            return question(self._mastodon())
+            return question(api)
         except Exception as error:  # noqa: BLE001 - answers are untrusted, Mastodon.py trusts them
             # What was never given to the transport, no one can have accepted.
             in_doubt = publishing and self._transport.was_used
