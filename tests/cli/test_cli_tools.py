@@ -1,8 +1,7 @@
-"""The commands around the main job: check, social, readers, backup, runs; and their help."""
+"""The commands around the main job: check, readers, backup, runs; and their help."""
 
 import json
 import logging
-from pathlib import Path
 
 import pytest
 import typer.main
@@ -123,26 +122,6 @@ def test_a_feed_that_is_not_there_is_told_and_on_record(desk, blog):
     run = desk.json("runs")[0]
     assert (run["what"], run["outcome"]) == ("ingest", "partial")
     assert feed["error"] in run["reason"]
-
-
-def test_threads_are_planned_once_and_shown_on_a_page(stocked):
-    planned = stocked.json("social", "plan")
-    assert {thread["channel"] for thread in planned["threads"]} == {"x", "mastodon", "bluesky"}
-    page = Path(planned["preview"]).read_text(encoding="utf-8")
-    assert planned["threads"][0]["title"] in page
-    again = stocked.json("social", "plan")
-    assert again["threads"] == []
-    threads = stocked.json("social", "status")
-    assert len(threads) == len(planned["threads"])
-    for thread in threads:
-        assert all(item["state"] == "pending" for item in thread["publications"])
-        slots = [item["slot"] for item in thread["publications"]]
-        assert slots == sorted(set(slots))
-
-
-def test_a_dry_plan_writes_nothing(stocked):
-    assert stocked.json("social", "plan", "--dry-run")["threads"]
-    assert stocked.json("social", "status") == []
 
 
 def test_a_backup_comes_back_whole_with_the_links_that_were_sent(stocked, tmp_path):
