@@ -21,8 +21,9 @@ Channel = Annotated[str, shown("Channel", "On which channel to publish.")]
 def publish_social(channel: Channel = "all", dry_run: DryRun = True) -> State[Any]:
     """Publishes the snippets whose slot has come, each once, a thread in its order.
 
-    What may be out already is never published again by itself: **settle** decides it. What is
-    a day late is cancelled, so that no backlog goes out at once.
+    What may be out already is looked up first, and never published again unless the network
+    is known not to have it; else **settle** decides it. What is too late is cancelled, so that
+    no backlog goes out at once. The run fails where somebody has to do something, and says what.
     """
     with running() as run:
         if late := run.lateness():
@@ -32,7 +33,7 @@ def publish_social(channel: Channel = "all", dry_run: DryRun = True) -> State[An
         report = work("publish", lambda: publish(run.app, channel=only, dry_run=dry_run))
         message = published_words(report)
         run.record.counts = report.counts
-        if report.lines or report.faults:
+        if report.lines or report.faults or report.notices:
             show("snippets", published_markdown(report), "What became of each snippet")
         if dry_run:
             return ended(run, "Dry run", f"{message}; nothing was published", outcome="nothing")

@@ -21,8 +21,9 @@ Channel = Annotated[str, shown("Channel", "For which channel to plan.")]
 def queue_social(channel: Channel = "all", dry_run: DryRun = True) -> State[Any]:
     """Makes threads of the posts that arrived and gives each snippet its slot.
 
-    A post goes out once on a channel, however often this runs. **publish-social** publishes
-    what is planned when its slot has come.
+    A post goes out once on a channel, however often this runs; where config asks for it, old
+    posts of a series are brought back in turn. **publish-social** publishes what is planned
+    when its slot has come.
     """
     with running() as run:
         if late := run.lateness():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
 
 from digest.showing import plain
+from digest.social.money import dollars
 from digest.social.slots import zone_of
 
 if TYPE_CHECKING:
@@ -13,11 +16,14 @@ if TYPE_CHECKING:
     from digest.config import Config
     from digest.feeds.refresh import RefreshReport
     from digest.social.planned import Planned, PlanReport
-    from digest.social.press import PublishReport
+    from digest.social.press import Line, PublishReport
     from digest.store.publications import Publication
 
 #: Rows that one table shows; the newest. How many more there are is said.
 SHOWN = 50
+
+#: What an address may hold as it is between the brackets of a Markdown link.
+_OF_URLS = "%/:=&?~#+!$,;@"
 
 
 def feeds_markdown(report: RefreshReport) -> str:
@@ -35,51 +41,73 @@ def feeds_markdown(report: RefreshReport) -> str:
 
 
 def threads_markdown(report: PlanReport, config: Config) -> str:
-    """What was planned, with slots in each channel's zone, and what was not, and why."""
+    """What was planned, snippet by snippet, with slots in each channel's zone; and what was not.
+
+    Lists, no tables: they are read on a phone too.
+    """
     verb = "would be planned" if report.dry_run else "planned"
-    parts = [f"**{len(report.threads)}** threads {verb}.\n"]
-    if report.threads:
-        rows = [_thread_row(one, config) for one in report.threads]
-        heads = "| Channel | Post | Under | Snippets | First slot | Why |"
-        parts.append("\n".join([heads, "|---|---|---|--:|---|---|", *_newest(rows)]) + "\n")
-    out = [one for one in report.planned if not one.is_in]
+    slugs = dict.fromkeys(one.channel for one in report.threads)
+    prices = [f"{plain(s)} about {plain(dollars(p))}" for s in slugs if (p := report.price_on(s))]
+    cost = f"; {', '.join(prices)}" if prices else ""
+    parts = [f"**{len(report.threads)}** threads {verb}{cost}.\n"]
+    parts += _newest([_thread(one, config) for one in report.threads])
+    parts += [
+        f"Nothing old is brought back on {plain(slug)}: {plain(why)}.\n"
+        for slug, why in report.silent.items()
+    ]
+    out = report.left_out
     if out:
-        rows = [f"| {plain(o.channel)} | {plain(o.title)} | {plain(o.reason)} |" for o in out]
-        parts.append(
-            f"#### Left out: {len(out)}\n\n"
-            + "\n".join(["| Channel | Post | Why |", "|---|---|---|", *_newest(rows)])
-            + "\n"
-        )
+        told = [f"- {plain(o.channel)}: {plain(o.title)}: {plain(o.reason)}" for o in out]
+        parts.append("\n".join([f"#### Left out: {len(out)}\n", *_newest(told)]) + "\n")
     if not report.planned:
         parts.append("No post has arrived since the channels began.\n")
     return "\n".join(parts)
 
 
-def _thread_row(one: Planned, config: Config) -> str:
+def _thread(one: Planned, config: Config) -> str:
     zone = zone_of(config.channels[one.channel], config)
-    slot = one.snippets[0].slot.astimezone(zone)
-    return (
-        f"| {plain(one.channel)} | {plain(one.title)} | {plain(one.scope)} | {len(one.snippets)}"
-        f" | {slot:%a %d %b %Y %H:%M %Z} | {plain(one.reason)} |"
+    number = f" {one.thread_id}" if one.thread_id is not None else ""
+    told = [one.reason, one.cost, *one.notes]
+    items = [
+        f"{position}. {item.slot.astimezone(zone):%a %d %b %Y %H:%M %Z}"
+        f" · {item.measured} of {one.limit} · {plain(item.text)}"
+        for position, item in enumerate(one.snippets, 1)
+    ]
+    return "\n".join(
+        [
+            f"#### Thread{number} on {plain(one.channel)}: {plain(one.title)}\n",
+            "".join(f"- {plain(words)}\n" for words in told if words),
+            *items,
+            "",
+        ]
     )
 
 
 def published_markdown(report: PublishReport) -> str:
-    """What became of each snippet that was due, or would."""
+    """What became of each snippet that was due, or would, and what somebody should know."""
     verb = "would be dealt with" if report.dry_run else "dealt with"
     parts = [f"**{len(report.lines)}** snippets {verb}.\n"]
-    if report.lines:
-        rows = [
-            f"| {plain(line.channel)} | {plain(line.title)} | {line.position} of {line.of}"
-            f" | {line.state} | {plain(line.reason)} |"
-            for line in report.lines
-        ]
-        heads = "| Channel | Post | Snippet | State | Why |\n|---|---|---|---|---|"
-        parts.append("\n".join([heads, *_newest(rows)]) + "\n")
-    parts += [f"- {plain(slug)} stopped: {plain(why)}\n" for slug, why in report.faults.items()]
+    parts += [f"**Notice**: {plain(notice)}.\n" for notice in report.notices]
+    parts += [f"- {plain(slug)} is not through: {plain(why)}\n" for slug, why in _untold(report)]
     if report.uncertain:
-        parts.append(f"{report.uncertain} uncertain: somebody has to decide, by the flow settle.\n")
+        parts.append(
+            f"{report.uncertain} uncertain: looked up by the next run, or decided by the flow"
+            " settle.\n"
+        )
+    groups = groupby(report.lines, key=lambda line: (line.thread, line.channel, line.title))
+    parts += _newest([_published(*thread, list(lines)) for thread, lines in groups])
     return "\n".join(parts)
+
+
+def _published(number: int, channel: str, title: str, lines: Sequence[Line]) -> str:
+    rows = [f"- {line.position} of {line.of}: {_state(line)}" for line in lines]
+    return "\n".join([f"#### Thread {number} on {plain(channel)}: {plain(title)}\n", *rows, ""])
+
+
+def _state(line: Line) -> str:
+    words = ", ".join(plain(part) for part in (line.state, line.reason) if part)
+    is_web = urlsplit(line.url).scheme in {"http", "https"}
+    return f"[{words}](<{quote(line.url, safe=_OF_URLS)}>)" if is_web else words
 
 
 def published_words(report: PublishReport) -> str:

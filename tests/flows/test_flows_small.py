@@ -75,6 +75,29 @@ def test_a_thread_is_planned_and_published_once_and_its_page_shows_it(desk):
     assert f'id="{url.partition("#")[2]}"' in page
 
 
+def test_what_a_person_must_see_to_fails_the_run_with_the_way_out(desk):
+    config = desk.home / "config" / "channels.toml"
+    text = config.read_text(encoding="utf-8")
+    hold = '[channels.mastodon]\nedited_before = "hold"\n'
+    config.write_text(text.replace("[channels.mastodon]\n", hold), encoding="utf-8")
+    desk.run("ingest")
+    planned = desk.flow("queue-social", channel="mastodon", dry_run=False)
+    assert " of 500 · " in planned.artifacts["threads"]
+    with desk.app() as app, app.store.write() as c:
+        first = select(func.min(publications.c.thread_id)).scalar_subquery()
+        past = app.clock() - timedelta(minutes=30)
+        c.execute(update(publications).where(publications.c.thread_id == first).values(slot=past))
+        post = select(threads.c.post_id).where(threads.c.id == first).scalar_subquery()
+        edited = {"title": "Another title", "content_hash": "another"}
+        c.execute(update(posts).where(posts.c.id == post).values(**edited))
+    ran = desk.flow("publish-social", dry_run=False)
+    assert (ran.state.type.value, ran.record.outcome) == ("FAILED", "failed")
+    assert "is held: its post was edited; then: digest social release" in ran.state.message
+    assert "**Notice**: thread" in ran.artifacts["snippets"]
+    # It is told once.
+    assert desk.flow("publish-social", dry_run=False).state.name == "Nothing to do"
+
+
 def test_snippets_in_doubt_are_told_once_and_settled_by_name(desk):
     desk.run("ingest")
     desk.run("social", "plan", "--channel", "x")
