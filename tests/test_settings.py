@@ -37,6 +37,25 @@ def test_an_environment_variable_stands_where_it_is_named(home):
     assert config.feeds["blog"].url == "http://127.0.0.1:9000/feed/"
 
 
+def test_an_unset_variable_is_told_once_and_not_what_follows_from_it(home):
+    (home / "config" / "channels.toml").write_text(
+        """
+        [channels.m]
+        network = "mastodon"
+        kind = "account"
+        [channels.m.mastodon]
+        url = "${MY_INSTANCE}"
+        access_token = "${MY_TOKEN}"
+        """
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(home, {})
+    assert [problem.message for problem in caught.value.problems] == [
+        "environment variable MY_TOKEN is not set; export it",
+        "environment variable MY_INSTANCE is not set; export it",
+    ]
+
+
 def test_every_fault_is_told_with_file_key_and_cure(home):
     (home / "config" / "more.toml").write_text(
         """

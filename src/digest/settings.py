@@ -72,7 +72,10 @@ def load_config(home: Path, environment: Mapping[str, str] = os.environ) -> Conf
         config = Config.model_validate(reading.tables)
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        reading.problems += [_problem(fault, reading.origins) for fault in faults]
+        found = (_problem(fault, reading.origins) for fault in faults)
+        # What an unset variable left empty is no fault of its own.
+        unset = {(problem.file, problem.key) for problem in reading.problems}
+        reading.problems += [p for p in found if (p.file, p.key) not in unset]
     reading.problems += _dangling(reading.tables, reading.origins)
     reading.problems += _misasked(reading.tables, reading.origins)
     if config is not None:
