@@ -11,8 +11,9 @@ from selectolax.lexbor import LexborHTMLParser
 
 from digest.config import Config
 from digest.errors import ConfigError
+from digest.model import Limits
 from digest.social.checking import template_problems
-from digest.social.preview import page, specimen, write_preview
+from digest.social.preview import OVER_SHOWN, page, specimen, write_preview
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 
@@ -30,9 +31,12 @@ ONE = a_config(mine="x")
 
 
 def a_thread(**fields):
-    thread = specimen("mine")
-    row = replace(thread.publications[0], **fields)
-    return replace(thread, publications=(row, replace(row, position=2, image_url=None)))
+    whole = specimen("mine")
+    bare = {"state": "pending", "card": None, "tags": (), "note": None, "url": None, "reason": None}
+    row = replace(whole.publications[0], **(bare | fields))
+    thread = replace(whole, publications=(row, replace(row, position=2, image_url=None)))
+    nothing = {"held_at": None, "undo_at": None, "differs": None, "after_id": None}
+    return replace(thread, form="thread", **nothing)
 
 
 def seen(*threads, config=ONE) -> LexborHTMLParser:
@@ -114,6 +118,97 @@ def test_each_channel_has_its_place_and_an_empty_one_says_so():
     assert [h2.text() for h2 in tree.css("h2")] == ["X", "Mastodon"]
     assert "No thread is planned here" in one(tree, "#other").text()
     assert len(tree.css("#mine article")) == 1
+
+
+def test_the_limit_is_that_of_the_account():
+    limits = Limits(1000, 23, 1, ())
+    config = a_config(mine="mastodon")
+    tree = LexborHTMLParser(page([a_thread(measured=500)], config, TEMPLATES, {"mine": limits}))
+    assert one(tree, ".count").text().strip() == "500 of 1000 characters"
+    assert one(tree, ".bar i").attributes["style"] == "width:50%"
+
+
+def test_a_link_card_is_shown_as_its_network_makes_it():
+    card = {"url": "https://c.org/a", "title": "On <b>", "description": "Two.", "image_url": None}
+    tree = seen(a_thread(card=card, image_url=None))
+    shown = one(tree, "a.card")
+    assert shown.attributes["href"] == "https://c.org/a"
+    assert shown.text().split() == ["On", "<b>", "Two.", "c.org"]
+    assert tree.css("img") == []
+    pictured = seen(a_thread(card={**card, "image_url": "https://c.org/i.png"}, image_url=None))
+    assert one(pictured, ".card img").attributes["alt"] == ""
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "//x"])
+def test_a_card_leads_to_the_web_or_nowhere(url):
+    card = {"url": url, "title": "T", "description": "", "image_url": url}
+    tree = seen(a_thread(card=card, url=url, image_url=None))
+    assert one(tree, "a.card").attributes["href"] in {"", None}
+    assert tree.css("img") == []
+
+
+def test_unseen_hashtags_and_what_it_goes_without_are_said():
+    tree = seen(a_thread(tags=("IPC", "Funding"), note="goes without its picture: 404"))
+    assert [p.text() for p in tree.css(".along")][:2] == [
+        "Hashtags that go along unseen: #IPC #Funding",
+        "Goes without its picture: 404",
+    ]
+
+
+def test_a_standing_thread_says_what_it_goes_on_from_and_leads_there():
+    before = a_thread()
+    after = replace(a_thread(), thread_id=2, form="standing", after_id=1)
+    tree = seen(before, after)
+    about = one(tree, "#of-2 .why")
+    assert "part of a standing thread, goes on from thread 1 (see it): planned" in about.text()
+    assert one(about, "a").attributes["href"] == "#of-1"
+    assert tree.css_first("#of-1") is not None
+
+
+def test_what_it_costs_is_said_where_it_costs():
+    told = one(seen(a_thread()), "article").text()
+    assert "About $0.405: 2 posts with a link at $0.200, 1 alt text at $0.005" in told
+    free = a_config(mine="mastodon")
+    assert "$" not in one(seen(a_thread(), config=free), "article").text()
+
+
+def test_what_an_editor_must_know_stands_out(now):
+    thread = replace(
+        a_thread(), held_at=now, held_why="its post was edited", differs="snippet 1 is not there"
+    )
+    assert [mark.text() for mark in seen(thread).css(".mark")] == [
+        "Held: its post was edited; digest social release 1",
+        "Not as it should be: snippet 1 is not there",
+    ]
+
+
+def test_what_is_out_leads_to_its_network_and_what_was_taken_down_does_not(now):
+    out = {"state": "submitted", "url": "https://n.example/@a/1"}
+    tree = seen(a_thread(**out))
+    assert one(tree, "li .state a").attributes["href"] == "https://n.example/@a/1"
+    gone = seen(a_thread(**out, deleted_at=now))
+    assert one(gone, "li.gone .state").text() == "taken down"
+    assert gone.css("li .state a") == []
+
+
+def test_what_is_published_for_real_is_not_said_to_be_shown_here_alone():
+    assert "shown on this page alone" in one(seen(), ".channels .about").text()
+    x = dict.fromkeys(("consumer_key", "consumer_secret", "access_token"), "k")
+    real = a_config(mine="x").model_dump() | {
+        "channels": {
+            "mine": {"network": "x", "kind": "account", "x": {**x, "access_token_secret": "k"}}
+        }
+    }
+    told = one(seen(config=Config.model_validate(real)), ".channels .about").text()
+    assert "published for real" in told
+
+
+def test_threads_long_over_are_counted():
+    done = [replace(a_thread(state="cancelled"), thread_id=n) for n in range(1, OVER_SHOWN + 4)]
+    tree = seen(*done)
+    assert len(tree.css("article")) == OVER_SHOWN
+    assert "3 of them are long over and not shown" in one(tree, "#mine").text()
+    assert f"{OVER_SHOWN + 3} threads" in one(tree, "#mine").text()
 
 
 def test_states_are_counted_where_they_differ():

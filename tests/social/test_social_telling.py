@@ -17,8 +17,10 @@ def a_thread(*states, **fields):
     for position, state in enumerate(states, 1):
         known = {"out": "submitted", "gone": "submitted"}.get(state, state)
         deleted = row.slot if state == "gone" else None
-        parts.append(replace(row, position=position, state=known, deleted_at=deleted))
-    empty = {"held_at": None, "undo_at": None, "differs": None, "gone_at": None, "after_id": None}
+        part = replace(row, position=position, state=known, reason=None)
+        parts.append(replace(part, deleted_at=deleted))
+    empty = {"held_at": None, "undo_at": None, "differs": None, "gone_at": None}
+    empty |= {"after_id": None, "form": "thread"}
     return replace(specimen("x"), **(empty | {"publications": tuple(parts)} | fields))
 
 
