@@ -256,7 +256,7 @@ def test_a_thread_is_taken_down_and_what_is_left_is_named(editor):
     done = editor.run("social", "undo", number, "--reason", "wrong figures", "--by", "Maya").out
     assert done.endswith(": 5 taken down.\n")
     shown = " ".join(editor.run("social", "status", number).out.split())
-    assert "0 of 5 out; 5 taken down" in shown
+    assert "0 of 5 out, 5 taken down" in shown
     assert "taken down, by Maya: wrong figures" in shown
     again = editor.json("social", "undo", number)
     assert (again["removed"], again["left"]) == ([], [])

@@ -160,7 +160,7 @@ def test_a_standing_thread_says_what_it_goes_on_from_and_leads_there():
     after = replace(a_thread(), thread_id=2, form="standing", after_id=1)
     tree = seen(before, after)
     about = one(tree, "#of-2 .why")
-    assert "part of a standing thread, goes on from thread 1 (see it): planned" in about.text()
+    assert about.text().startswith("planned part of a standing thread, goes on from thread 1")
     assert one(about, "a").attributes["href"] == "#of-1"
     assert tree.css_first("#of-1") is not None
 
@@ -211,11 +211,14 @@ def test_threads_long_over_are_counted():
     assert f"{OVER_SHOWN + 3} threads" in one(tree, "#mine").text()
 
 
-def test_states_are_counted_where_they_differ():
+def test_how_far_it_is_and_what_went_wrong_stand_at_its_head():
     thread = a_thread()
     first, second = thread.publications
-    mixed = replace(thread, publications=(replace(first, state="submitted"), second))
-    assert one(seen(mixed), ".state").text() == "1 submitted, 1 pending"
+    refused = replace(second, state="refused", reason="too long")
+    mixed = replace(thread, publications=(replace(first, state="submitted"), refused))
+    tree = seen(mixed)
+    assert one(tree, ".state").text() == "1 of 2 out"
+    assert one(tree, ".mark").text() == "Snippet 2 refused: too long"
 
 
 def test_the_page_is_written_whole_or_not_at_all(store, tmp_path):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from digest.social.preview import specimen
-from digest.social.telling import form_of, is_over, marks, standing, states_of
+from digest.social.telling import form_of, is_over, marks, standing
 
 
 def a_thread(*states, **fields):
@@ -37,7 +37,7 @@ def a_thread(*states, **fields):
         (["out", "refused", "cancelled", "cancelled"], "1 of 4 out; snippet 2 refused; snippets 3 and 4 cancelled"),
         (["cancelled"] * 3, "0 of 3 out; snippets 1 to 3 cancelled"),
         (["out", "submitting"], "1 of 2 out; snippet 2 being published now"),
-        (["gone", "gone"], "0 of 2 out; 2 taken down"),
+        (["gone", "gone"], "0 of 2 out, 2 taken down"),
     ],
 )  # fmt: skip
 def test_a_thread_is_told_in_a_line(states, words):
@@ -96,8 +96,3 @@ def test_what_an_editor_must_know_is_marked(now):
 )  # fmt: skip
 def test_its_form_is_named(fields, words):
     assert form_of(a_thread("pending", **fields)) == words
-
-
-def test_states_are_counted_where_they_differ():
-    assert states_of(a_thread("out", "out")) == "submitted"
-    assert states_of(a_thread("out", "gone", "pending")) == "1 submitted, 1 taken down, 1 pending"

@@ -299,10 +299,16 @@ def test_a_picture_without_alt_text_is_left_out_or_goes_and_it_is_said():
 FUTURE = Subject("series:scf", "Social care future", "SocialCareFuture", None)
 
 
+def test_the_root_does_not_say_the_topic_that_its_title_says():
+    title = "Integrated personal commissioning: an introduction"
+    root, *_ = texts(a_thread(a_post(title=title)))
+    assert root == f"{title}\n\nPart 2 of 5\n\n1/5\n\n#IPC"
+
+
 def test_a_tag_whose_words_the_root_says_stands_there_and_not_at_the_end():
     post = a_post(title="What a social care future is")
     root, *_ = texts(a_thread(post, subject=FUTURE))
-    assert root == "What a #SocialCareFuture is\n\nSocial care future\n\n1/5"
+    assert root == "What a #SocialCareFuture is\n\n1/5"
 
 
 def test_or_at_the_end_where_config_says_so():

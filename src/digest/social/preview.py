@@ -13,7 +13,7 @@ from digest.social.decisions import key_of
 from digest.social.money import cost_of, in_words
 from digest.social.networks import links_in, network_of
 from digest.social.slots import zone_of
-from digest.social.telling import form_of, is_over, marks, standing, states_of
+from digest.social.telling import form_of, is_over, marks, progress, troubles
 from digest.social.wording import fill
 from digest.store.social import PublicationRow, ThreadRow, load_threads
 
@@ -84,13 +84,11 @@ class _Shown:
 class _ThreadShown:
     thread: ThreadRow
     items: tuple[_Shown, ...]
-    #: "pending", or "3 submitted, 2 pending"
-    states: str
     #: "part of a standing thread, goes on from thread 3"; that one's number, where it is shown.
     form: str
     behind: int | None
-    #: "2 of 5 out; ...", and what else an editor must know.
-    standing: str
+    #: "planned", "2 of 5 out", and what else an editor must know.
+    progress: str
     marks: tuple[str, ...]
     #: In words; empty where it costs nothing.
     cost: str
@@ -203,11 +201,10 @@ def _thread(
     return _ThreadShown(
         thread=thread,
         items=tuple(_shown(row, network, zone) for row in rows),
-        states=states_of(thread),
         form=form_of(thread),
         behind=thread.after_id if thread.after_id in numbers else None,
-        standing=standing(thread),
-        marks=tuple(map(_sentence, marks(thread))),
+        progress=progress(thread),
+        marks=tuple(map(_sentence, (*troubles(thread), *marks(thread)))),
         cost=_sentence(in_words(cost)) if cost.total else "",
     )
 

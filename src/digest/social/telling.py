@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from digest.model import DeliveryState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from digest.store.social import PublicationRow, ThreadRow
 
@@ -32,12 +31,24 @@ def form_of(thread: ThreadRow) -> str:
 
 def standing(thread: ThreadRow) -> str:
     """Such as "8 of 9 out; snippet 5 uncertain: it is looked up at the next publishing"."""
+    return "; ".join([progress(thread), *troubles(thread)])
+
+
+def progress(thread: ThreadRow) -> str:
+    """How far it is: "planned", or "8 of 9 out"."""
     parts = thread.publications
-    out, gone = len(thread.live), sum(one.deleted_at is not None for one in parts)
-    words = [f"{out} of {len(parts)} out"] if out or _began(parts) else ["planned"]
-    if gone:
-        words.append(f"{gone} taken down")
-    return "; ".join([*words, *_troubles(parts)])
+    gone = sum(one.deleted_at is not None for one in parts)
+    if not any(one.state != S.PENDING or one.attempts for one in parts):
+        return "planned"
+    out = f"{len(thread.live)} of {len(parts)} out"
+    return f"{out}, {gone} taken down" if gone else out
+
+
+def troubles(thread: ThreadRow) -> Iterator[str]:
+    """What is neither out nor simply waiting for its slot, one after the other alike as one."""
+    for why, group in groupby(thread.publications, key=_trouble):
+        if why:
+            yield f"{_numbers(group)} {why}"
 
 
 def marks(thread: ThreadRow) -> list[str]:
@@ -67,29 +78,6 @@ def is_over(thread: ThreadRow) -> bool:
         one.state in open_states or (one.state == S.UNCERTAIN and not one.settled)
         for one in thread.publications
     )
-
-
-def states_of(thread: ThreadRow) -> str:
-    """Such as "submitted", or "1 submitted, 2 pending"."""
-    states = Counter(_state(one) for one in thread.publications)
-    if len(states) == 1:
-        return next(iter(states))
-    return ", ".join(f"{number} {state}" for state, number in states.items())
-
-
-def _state(one: PublicationRow) -> str:
-    return "taken down" if one.deleted_at is not None else str(one.state)
-
-
-def _began(parts: Sequence[PublicationRow]) -> bool:
-    return any(one.state != S.PENDING or one.attempts for one in parts)
-
-
-def _troubles(parts: Sequence[PublicationRow]) -> Iterator[str]:
-    """What is neither out nor simply waiting for its slot, one after the other alike as one."""
-    for why, group in groupby(parts, key=_trouble):
-        if why:
-            yield f"{_numbers(group)} {why}"
 
 
 def _trouble(one: PublicationRow) -> str:
