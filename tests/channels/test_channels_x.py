@@ -770,6 +770,15 @@ def test_a_proxy_is_asked_for_x_itself_and_not_for_what_stands_in_for_it(rig, mo
     assert isinstance(rig.channel.publish(bodies_of(rig.channel, [said("Direct")])), tuple)
 
 
+def test_what_a_proxy_heard_before_it_hung_up_is_in_doubt(rig, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", rig.proxy.url)
+    monkeypatch.setenv("NO_PROXY", "")
+    account = rig.account.model_copy(update={"api_url": rig.server.url})
+    rig.proxy.fail("drop-before")
+    answer = rig.channel_of(account).publish(bodies_of(rig.channel, [said("Through you?")]))
+    assert isinstance(answer, Uncertain)
+
+
 def test_a_forged_certificate_is_told_nothing():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(context)

@@ -140,4 +140,7 @@ def _never_began(error: Exception, cause: BaseException) -> bool:
         return True
     if isinstance(cause, urllib3.exceptions.SSLError):
         return bool(cause.args) and isinstance(cause.args[0], ssl.SSLCertVerificationError)
-    return isinstance(cause, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ProxyError)
+    if isinstance(cause, urllib3.exceptions.ProxyError):
+        # urllib3 says so too where a proxy took the request, and hung up without an answer.
+        cause = cause.original_error
+    return isinstance(cause, urllib3.exceptions.NewConnectionError)
