@@ -109,14 +109,16 @@ def verdict(
     code: str | None,
     tried_at: datetime,
     begun_at: datetime,
+    ended_at: datetime,
     traits: Traits,
     now: datetime,
 ) -> Verdict | None:
     """Return what a look at the network says of a doubt; None where that must wait.
 
-    `tried_at` and `begun_at` are its first and its last attempt.
+    `tried_at` and `begun_at` are its first and its last attempt, `ended_at` when the last one
+    was given up.
     """
-    soon = now < begun_at + traits.seen_after
+    soon = now < max(begun_at, ended_at) + traits.seen_after
     match found:
         case tuple():
             return Verdict(DeliveryState.SUBMITTED, "found on the network")

@@ -7,12 +7,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from digest.errors import Refused, Throttled
+from digest.errors import Refused
 from digest.model import Act, DeliveryState, Place
-from digest.social.bars import BY_NETWORK, must_wait, pause
-from digest.social.decisions import Decision, pause_of
+from digest.social.bars import BY_NETWORK, fault, mind
+from digest.social.decisions import Decision
 from digest.social.press import named
 from digest.social.readying import ready
+from digest.social.tails import place_behind
 from digest.social.thread import Thread, Unthreadable
 from digest.social.undoing import take_down
 from digest.store import publications as ledger
@@ -20,14 +21,13 @@ from digest.store import social as threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from digest.errors import Unavailable
     from digest.ports import Trouble
     from digest.social.press import Turn
     from digest.social.thread import Snippet
     from digest.store.publications import Publication
-    from digest.store.social import ThreadRow
+    from digest.store.social import PublicationRow, ThreadRow
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def _dispose(turn: Turn, batch: Sequence[Publication], policy: str, why: str) ->
         else:
             ended = Decision(S.CANCELLED, batch[0].attempts, why)
             ledger.end(c, batch, turn.worker, ended, now)
-            for one in ledger.broken(c, batch[0].channel):
+            for one in ledger.of_thread(c, batch[0].thread_id):
                 ledger.give_up(c, one.id, S.CANCELLED, why, now)
     if policy == "hold":
         one = batch[0]
@@ -112,25 +112,30 @@ def _remake(
         for index, one in enumerate(made.snippets)
     ]
     with press.store.write() as c:
-        threads.remake_thread(c, thread, snippets, thread.content_hash, now)
+        if not threads.remake_thread(c, thread, snippets, thread.content_hash, now):
+            ledger.unclaim(c, batch, turn.worker, now)
+            return
     log.info("thread %s on %s was made anew: %s", thread.thread_id, thread.channel, why)
     turn.notices.append(f"{named(thread)} was made anew: {why}")
 
 
 def _is_same(thread: ThreadRow, made: Thread) -> bool:
-    before = [
-        (one.text, one.image_url, one.image_alt, tuple(one.tags or ()))
-        for one in thread.publications
-    ]
-    after = [
-        (one.text, _url(one), one.image.alt if one.image else None, one.tags)
-        for one in made.snippets
-    ]
+    before = [(*_said(one), one.image_url, one.image_alt) for one in thread.publications]
+    after = [(*_says(one), *_picture(one)) for one in made.snippets]
     return before == after
 
 
-def _url(one: Snippet) -> str | None:
-    return one.image.url if one.image else None
+def _said(one: Publication | PublicationRow) -> tuple[object, ...]:
+    """What an edit can change."""
+    return one.text, one.card, tuple(one.tags or ())
+
+
+def _says(one: Snippet) -> tuple[object, ...]:
+    return one.text, threads.card_of(one.card), one.tags
+
+
+def _picture(one: Snippet) -> tuple[str | None, str | None]:
+    return (one.image.url, one.image.alt) if one.image else (None, None)
 
 
 # --- after -------------------------------------------------------------------------------------
@@ -170,7 +175,7 @@ def _after_edit(turn: Turn, thread: ThreadRow) -> bool:
     press, policy = turn.press, turn.press.declared[thread.channel].edited_after
     made = press.workshop.remake(thread)
     told = ""
-    if isinstance(made, Thread) and not _is_same(thread, made) and policy != "leave":
+    if policy != "leave" and isinstance(made, Thread) and not _is_same(thread, made):
         if policy == "edit":
             answer = _edit(turn, thread, made)
             if answer is None:
@@ -178,7 +183,7 @@ def _after_edit(turn: Turn, thread: ThreadRow) -> bool:
             told = answer
         else:
             told = "what is out says what the post said before"
-    elif not isinstance(made, Thread):
+    elif policy != "leave" and not isinstance(made, Thread):
         why = made.reason if isinstance(made, Unthreadable) else "it left the series or theme"
         told = f"of what it is now there is no thread: {why}"
     with press.store.write() as c:
@@ -198,31 +203,40 @@ def _edit(turn: Turn, thread: ThreadRow, made: Thread) -> str | None:
         return f"it would have {len(made.snippets)} snippets now, and cannot be edited"
     with press.store.read() as c:
         parts = ledger.of_thread(c, thread.thread_id)
-        if must_wait(c, thread.channel, "post", press.clock()):
+        line = ledger.chain(c, thread.thread_id)
+        if fault(c, thread.channel, press.clock()):
             return None
     for one, new in zip(parts, made.snippets, strict=True):
-        if one.text == new.text:
+        if _said(one) == _says(new):
             continue
-        trouble = _edit_one(turn, parts, one, new)
+        trouble = _edit_one(turn, line, one, new)
         if isinstance(trouble, Refused):
             return f"snippet {one.position} could not be edited: {trouble.reason}"
         if trouble is not None:
-            _heed(turn, thread.channel, trouble, press.clock())
+            turn.faults.setdefault(thread.channel, trouble.reason)
+            mind(turn, thread.channel, trouble, press.clock())
             return None
         turn.add(one, "edited", _WAS_EDITED)
+    if any(
+        (one.image_url, one.image_alt) != _picture(new)
+        for one, new in zip(parts, made.snippets, strict=True)
+    ):
+        return "its picture is another now, and what is out shows the one from before"
     return ""
 
 
 def _edit_one(
-    turn: Turn, parts: Sequence[Publication], one: Publication, new: Snippet
+    turn: Turn, line: Sequence[Publication], one: Publication, new: Snippet
 ) -> Trouble | Unavailable | None:
     """Edit one snippet; doing it again does no harm, so a crash within loses nothing."""
     press = turn.press
     channel, limits = press.open(one.channel), press.workshop.limits(one.channel)
-    readied = ready([replace(one, text=new.text)], press.workshop, limits, press.clock())
+    card, tags = threads.card_of(new.card), list(new.tags)
+    changed = replace(one, text=new.text, card=card, tags=tags)
+    readied = ready([changed], press.workshop, limits, press.clock())
     if not isinstance(readied, list):
         return readied
-    place = _place(turn, parts, one)
+    place = _place(line, one)
     if isinstance(place, Refused):
         return place
     bodies = channel.prepare([readied[0].snippet], place)
@@ -233,28 +247,14 @@ def _edit_one(
     if not isinstance(answer, tuple):
         return answer
     with press.store.write() as c:
-        ledger.edited(
-            c, one.id, text=new.text, measured=new.measured, body=bodies[0], receipt=answer[0]
-        )
+        says = {"text": new.text, "measured": new.measured, "card": card, "tags": tags}
+        ledger.edited(c, one.id, {**says, "body": bodies[0]}, answer[0])
     return None
 
 
-def _place(turn: Turn, parts: Sequence[Publication], one: Publication) -> Place | Refused | None:
+def _place(line: Sequence[Publication], one: Publication) -> Place | Refused | None:
     """Where it stands: what it answered when it went out."""
     if one.reply_to is None:
         return None
-    with turn.press.store.read() as c:
-        older = ledger.chain(c, one.thread_id)
-    before = [*reversed(parts), *older]
-    parent = next((p.receipt for p in before if p.remote_id == one.reply_to), None)
-    root = before[-1].receipt
-    if root is None or parent is None:
-        return Refused("what it answers is not there any more")
-    return Place(root, parent)
-
-
-def _heed(turn: Turn, slug: str, trouble: Trouble, now: datetime) -> None:
-    turn.faults.setdefault(slug, trouble.reason)
-    if isinstance(trouble, Throttled):
-        with turn.press.store.write() as c:
-            pause(c, slug, pause_of(trouble, now), trouble.reason)
+    parent = next((it for it in line if it.remote_id == one.reply_to), None)
+    return place_behind(line, parent) if parent else Refused("what it answers is not known")

@@ -6,10 +6,10 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
-from digest.errors import Throttled
+from digest.errors import Throttled, Unauthorized
 from digest.model import DeliveryState
-from digest.social.bars import charge_calls, must_wait, pause
-from digest.social.decisions import pause_of
+from digest.social.bars import charge_calls, mind, must_wait
+from digest.social.decisions import LATEST_REST
 from digest.social.hashtags import tags_in
 from digest.social.press import named
 from digest.store import publications as ledger
@@ -46,7 +46,7 @@ def prove_all(turn: Turn, slug: str) -> None:
 
 
 def _prove(turn: Turn, slug: str, thread_id: int) -> bool:
-    """Read one thread back; False where the network cannot be asked now."""
+    """Read one thread back; False where the network wants not to be asked now."""
     press = turn.press
     with press.store.read() as c:
         parts = ledger.of_thread(c, thread_id)
@@ -55,20 +55,25 @@ def _prove(turn: Turn, slug: str, thread_id: int) -> bool:
     now = press.clock()
     if not isinstance(seen, tuple):
         log.info("thread %s on %s was not read back: %s", thread_id, slug, seen.reason)
-        if isinstance(seen, Throttled):
-            with press.store.write() as c:
-                pause(c, slug, pause_of(seen, now), seen.reason)
-        return False
-    charge_calls(press, slug, "read", len(out))
+        mind(turn, slug, seen, now)
+        if max(one.state_at for one in parts) < now - LATEST_REST:
+            _conclude(turn, parts, f"it could not be read back: {seen.reason}")
+        return not isinstance(seen, Throttled | Unauthorized)
     differs = "; ".join([*_missing(parts), *differences(out, seen)])
     with press.store.write() as c:
+        charge_calls(c, press, slug, "read", len(out))
         for one, it in zip(out, seen, strict=True):
             if it is None:
                 ledger.deleted(c, one.id, now)
-        proved(c, thread_id, differs, now)
-    if differs:
-        turn.tell(f"{named(parts[0])} is not as it should be: {differs}")
+    _conclude(turn, parts, differs)
     return True
+
+
+def _conclude(turn: Turn, parts: Sequence[Publication], differs: str) -> None:
+    with turn.press.store.write() as c:
+        told = not proved(c, parts[0].thread_id, differs, turn.press.clock())
+    if differs and not told:
+        turn.tell(f"{named(parts[0])} is not as it should be: {differs}")
 
 
 def differences(out: Sequence[Publication], seen: Sequence[Seen | None]) -> Iterator[str]:
@@ -92,7 +97,8 @@ def _differs(one: Publication, it: Seen) -> Iterator[str]:
     if it.reply_to != one.reply_to:
         yield "answers another"
     shown = {tag.casefold() for tag in it.tags}
-    lost = [tag for tag in tags_in(one.text) if tag.casefold() not in shown]
+    said = (*tags_in(one.text), *(one.tags or ()))
+    lost = [tag for tag in dict.fromkeys(said) if tag.casefold() not in shown]
     if lost:
         yield f"lacks the hashtag {', '.join(f'#{tag}' for tag in lost)}"
     if one.picture and not it.alts:

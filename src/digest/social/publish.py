@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import secrets
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from digest.errors import Unavailable, Uncertain
+from digest.errors import Refused, Unavailable, Uncertain
 from digest.mail.worker import working
 from digest.model import Act, DeliveryState, Place
 from digest.social import bars
@@ -20,9 +20,9 @@ from digest.social.decisions import LATEST_REST, Decision, decide, given_up
 from digest.social.drift import catch_up, is_as_planned
 from digest.social.press import Line, PublishReport, Turn, line_of, named
 from digest.social.proving import prove_all
-from digest.social.readying import Readied, ready
+from digest.social.readying import Readied, bare, ready
 from digest.social.settle import look_up, recover
-from digest.social.tails import Begin, Stay, place_of
+from digest.social.tails import Begin, Later, Stay, place_of
 from digest.social.undoing import take_down_all
 from digest.store import publications as ledger
 from digest.store import social as threads
@@ -35,17 +35,20 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+    from digest.config_social import Channel as DeclaredChannel
     from digest.ports import Bodies, Channel, Receipts, Trouble
     from digest.social.press import Press
     from digest.store.publications import Publication
+
+    _Ending: TypeAlias = tuple[Publication, DeliveryState, str]
 
 log = logging.getLogger(__name__)
 
 S = DeliveryState
 #: Longer than one call of the slowest network; counts only for workers on other machines.
 LEASE = timedelta(minutes=30)
-#: A snippet that is later than this puts the ones after it off: their pace is kept.
-_ON_TIME = timedelta(seconds=90)
+#: So long a picture that cannot be had is left alone.
+_ANOTHER_TRY = timedelta(minutes=5)
 #: Channels that config no longer names: what is late there is given up after so many hours.
 _UNNAMED_HOURS = 24
 
@@ -61,6 +64,8 @@ def publish_due(press: Press, *, everywhere: bool = False) -> PublishReport:
         recover(press)
         with press.store.write() as c:
             standstill.forget_waits(c, press.clock())
+            for slug in press.declared:
+                bars.forget_old_cap(c, press, slug, press.clock())
         try:
             for slug in press.declared:
                 _serve(turn, slug)
@@ -86,17 +91,45 @@ def foreseen(press: Press, *, everywhere: bool = False) -> PublishReport:
     faults: dict[str, str] = {}
     with press.store.read() as c:
         for slug in [*press.declared, *([None] if everywhere else [])]:
-            oldest = _oldest(press, slug, now)
-            lines += [line_of(one, *_ending(press, one)) for one in ledger.late(c, slug, oldest)]
+            ending = ledger.late(c, slug, _oldest(press, slug, now), besides=_besides(press, slug))
+            lines += [line_of(one, *_ending(press, one)) for one in ending]
         for slug in press.declared:
+            coming = _coming(c, press, slug, now)
             why = bars.bar(c, press, slug, now)
-            coming = ledger.due(c, slug, now=now, oldest=_oldest(press, slug, now))
+            why = why or (bars.over_cap(c, press, slug, coming[:1], now) if coming else "")
             if why and coming:
                 faults[slug] = why
             elif not why:
                 lines += [line_of(one, S.PENDING, "its slot has come") for one in coming]
-    lines = list(dict.fromkeys(lines))
     return PublishReport(tuple(lines), faults, _undecided(press), dry_run=True)
+
+
+def _coming(c: Connection, press: Press, slug: str, now: datetime) -> list[Publication]:
+    """What would go out on the channel now, thread by thread, if all goes well."""
+    channel = press.declared[slug]
+    found: list[Publication] = []
+    for first in ledger.due(
+        c, slug, now=now, oldest=_oldest(press, slug, now), pace=_pace(channel)
+    ):
+        if found and first.position == 1 and not _keeps_off(found, first, channel, now):
+            continue
+        late = now - first.slot
+        shift = late if late > ledger.ON_TIME else timedelta(0)
+        rest = [one for one in ledger.of_thread(c, first.thread_id) if one.state == S.PENDING]
+        found += [
+            one
+            for one in rest
+            if channel.goes_at_once or one.id == first.id or one.slot + shift <= now
+        ]
+    return found
+
+
+def _keeps_off(
+    found: Sequence[Publication], first: Publication, channel: DeclaredChannel, now: datetime
+) -> bool:
+    """Whether a thread may begin in the same moment as what comes before it."""
+    is_whole = channel.goes_at_once or found[-1].position == found[-1].of
+    return is_whole and (not _pace(channel) or now - first.slot < ledger.ON_TIME)
 
 
 def _undecided(press: Press) -> int:
@@ -106,14 +139,7 @@ def _undecided(press: Press) -> int:
 
 def _serve(turn: Turn, slug: str) -> None:
     """Everything that is to be done on one channel."""
-    press = turn.press
-    with press.store.read() as c:
-        stopped = standstill.stops_of(c, slug)
-    if stopped:
-        _give_up(turn, slug)
-        _tell_bar(turn, slug)
-        return
-    look_up(press, slug)
+    look_up(turn.press, slug, turn)
     _give_up(turn, slug)
     take_down_all(turn, slug)
     while batch := _claim(turn, slug):
@@ -127,27 +153,37 @@ def _serve(turn: Turn, slug: str) -> None:
 def _tell_bar(turn: Turn, slug: str) -> None:
     """Say what keeps what is due from going out; quiet hours are no fault."""
     press, now = turn.press, turn.press.clock()
+    oldest, pace = _oldest(press, slug, now), _pace(press.declared[slug])
     with press.store.read() as c:
         why = bars.fault(c, slug, now)
-        if why and ledger.due(c, slug, now=now, oldest=_oldest(press, slug, now)):
+        if why and ledger.due(c, slug, now=now, oldest=oldest, pace=pace):
             turn.faults.setdefault(slug, why)
 
 
 def _claim(turn: Turn, slug: str) -> list[Publication]:
     """What is to go out next on the channel; nothing where something bars it."""
     press, now = turn.press, turn.press.clock()
+    channel = press.declared[slug]
     with press.store.write() as c:
         if bars.bar(c, press, slug, now):
             return []
-        return ledger.claim(
+        batch = ledger.claim(
             c,
             slug,
             turn.worker,
             now=now,
             oldest=_oldest(press, slug, now),
             until=now + LEASE,
-            whole=press.declared[slug].goes_at_once,
+            pace=_pace(channel),
+            whole=channel.goes_at_once,
         )
+        why = bars.over_cap(c, press, slug, batch, now) if batch else ""
+        if why:
+            # Before anything is uploaded for it, at a price.
+            ledger.unclaim(c, batch, turn.worker, now)
+            bars.tell_cap(c, turn, slug, why, now)
+            turn.faults[slug] = why
+        return [] if why else batch
 
 
 def _publish(turn: Turn, batch: Sequence[Publication]) -> bool:
@@ -157,35 +193,62 @@ def _publish(turn: Turn, batch: Sequence[Publication]) -> bool:
         return True
     channel = press.open(first.channel)
     prepared = _prepare(turn, channel, batch)
-    if prepared is None:
+    if isinstance(prepared, Stay):
+        _hold(turn, batch, prepared.why)
+        return True
+    if isinstance(prepared, Later):
+        _put_off(turn, batch, prepared)
         return True
     if not isinstance(prepared, tuple):
         return _back(turn, batch, prepared)
     readied, bodies, place = prepared
     now = press.clock()
-    if not _begin(turn, readied, bodies, place, now):
-        return not turn.faults.get(first.channel)
+    word = _begin(turn, readied, bodies, place, now)
+    if word != "go":
+        _give_up(turn, first.channel)
+        return word != "barred"
     outcome = channel.publish(bodies)
     return _finish(turn, batch, outcome, begun=now)
 
 
 def _prepare(
     turn: Turn, channel: Channel, batch: Sequence[Publication]
-) -> tuple[list[Readied], Bodies, Place | None] | Trouble | None:
-    """What is said, and where; None where its thread now waits for an editor."""
+) -> tuple[Sequence[Readied], Bodies, Place | None] | Stay | Later | Trouble:
+    """What is said, and where."""
     press, first = turn.press, batch[0]
     place = place_of(press, channel, first)
-    if isinstance(place, Stay):
-        _hold(turn, batch, place.why)
-        return None
     if not isinstance(place, Place | Begin):
         return place
     at = place if isinstance(place, Place) else None
-    readied = ready(batch, press.workshop, press.workshop.limits(first.channel), press.clock())
+    limits, now = press.workshop.limits(first.channel), press.clock()
+    is_account = press.declared[first.channel].kind == "account"
+    if limits is None and is_account and any(one.shows_picture for one in batch):
+        return Unavailable("what the account takes cannot be asked now")
+    readied = ready(batch, press.workshop, limits, now)
     if not isinstance(readied, list):
-        return readied
+        return Later(readied.reason, now + _ANOTHER_TRY, attempts=1)
     bodies = channel.prepare([one.snippet for one in readied], at)
+    if isinstance(bodies, Refused) and any(one.has_picture for one in readied):
+        # Whatever is wrong, it may be the picture: better without it than not at all.
+        readied = [bare(one, bodies.reason) for one in readied]
+        bodies = channel.prepare([one.snippet for one in readied], at)
     return (readied, bodies, at) if isinstance(bodies, tuple) else bodies
+
+
+def _put_off(turn: Turn, batch: Sequence[Publication], later: Later) -> None:
+    """Let a thread wait, and the channel go on with others."""
+    now, attempts = turn.press.clock(), later.attempts
+    with turn.press.store.write() as c:
+        ledger.unclaim(
+            c,
+            batch,
+            turn.worker,
+            now,
+            reason=later.why,
+            attempts=attempts,
+            not_before=later.until,
+        )
+    turn.add(batch[0], S.PENDING, later.why)
 
 
 def _hold(turn: Turn, batch: Sequence[Publication], why: str) -> None:
@@ -213,14 +276,17 @@ def _back(turn: Turn, batch: Sequence[Publication], trouble: Trouble) -> bool:
         bars.heed(c, turn, first.channel, decision, now)
     turn.add(first, decision.state, decision.reason)
     if decision.state is S.REFUSED:
-        _give_up(turn, first.channel)
+        _refused(turn, first, decision)
     return not decision.stop
 
 
 def _begin(
     turn: Turn, readied: Sequence[Readied], bodies: Bodies, place: Place | None, now: datetime
-) -> bool:
-    """Commit what is about to be said, and what it costs; False where it may not be said."""
+) -> str:
+    """Commit what is about to be said, and what it costs: "go"; else why it may not be said.
+
+    That is "barred", where nothing may on this channel, or a word of the ledger.
+    """
     press, batch = turn.press, [one.publication for one in readied]
     slug = batch[0].channel
     entries = [
@@ -237,16 +303,23 @@ def _begin(
         for index, (one, body) in enumerate(zip(readied, bodies, strict=True))
     ]
     with press.store.write() as c:
-        barred = bars.bar(c, press, slug, now) or bars.over_cap(c, turn, slug, batch, now)
-        word = "barred" if barred else ledger.begin(c, entries, turn.worker, now)
+        ledger.lock(c, slug)
+        bars.charge_media(c, press, slug, readied, now)
+        if bars.bar(c, press, slug, now):
+            word = "barred"
+        elif why := bars.over_cap(c, press, slug, batch, now):
+            # Another worker spent it meanwhile.
+            word = "barred"
+            bars.tell_cap(c, turn, slug, why, now)
+            turn.faults[slug] = why
+        else:
+            word = ledger.begin(c, entries, turn.worker, now, until=now + LEASE)
         if word == "go":
             bars.charge(c, press, slug, batch, now)
-            return True
+            return word
         _let_go(c, turn, batch, word, now)
-    if barred:
-        turn.faults[slug] = barred
-    log.info("thread %s: not published, %s", batch[0].thread_id, barred or word)
-    return False
+    log.info("thread %s: not published, %s", batch[0].thread_id, word)
+    return word
 
 
 def _let_go(
@@ -276,7 +349,7 @@ def _finish(
                 ledger.answers(c, one.id, parent.remote_id)
             parent = receipt
         if decision.state is S.SUBMITTED:
-            if not press.declared[slug].goes_at_once and now - first.slot > _ON_TIME:
+            if not press.declared[slug].goes_at_once and now - first.slot > ledger.ON_TIME:
                 ledger.shift(c, batch[-1], now)
         elif decision.state is not S.UNCERTAIN:
             standstill.uncharge(c, [one.id for one in batch], begun)
@@ -285,27 +358,44 @@ def _finish(
         turn.add(one, decision.state, decision.reason, receipt.url if receipt else "")
         log.info("publication %s on %s: %s", one.id, slug, decision.state)
     if decision.state is S.REFUSED:
-        _give_up(turn, slug)
+        _refused(turn, first, decision)
     return not decision.stop
+
+
+def _refused(turn: Turn, first: Publication, decision: Decision) -> None:
+    """End the rest of a thread; of one that has begun the reading back tells."""
+    if first.position == 1:
+        turn.tell(f"{named(first)} was refused: {decision.reason}")
+    _give_up(turn, first.channel)
+    take_down_all(turn, first.channel)
 
 
 def _give_up(turn: Turn, slug: str | None) -> None:
     """End what is too late, then what waits for a snippet that will never be out."""
     press, now = turn.press, turn.press.clock()
     with press.store.write() as c:
-        ended = [
-            (one, *_ending(press, one)) for one in ledger.late(c, slug, _oldest(press, slug, now))
-        ]
-        for one, state, reason in ended:
-            ledger.give_up(c, one.id, state, reason, now)
+        for one in ledger.kept_waiting(c, slug, now) if slug else ():
+            # It is not late by itself: it is due once the instalment before it is through.
+            ledger.put_off(c, one, now)
+        late = ledger.late(c, slug, _oldest(press, slug, now), besides=_besides(press, slug))
+        ended = _end(c, [(one, *_ending(press, one)) for one in late], now)
+        why = "its thread was taken down"
+        ended += _end(c, [(one, S.CANCELLED, why) for one in ledger.withdrawn(c, slug)], now)
         why = "an earlier snippet of its thread did not go out"
-        rest = [(one, S.CANCELLED, why) for one in ledger.broken(c, slug)]
-        for one, state, reason in rest:
-            ledger.give_up(c, one.id, state, reason, now)
+        ended += _end(c, [(one, S.CANCELLED, why) for one in ledger.broken(c, slug)], now)
         _roll_back(c, turn, slug, now)
-    for one, state, reason in [*ended, *rest]:
+    for one, state, reason in ended:
         log.info("publication %s on %s: %s, %s", one.id, one.channel, state, reason)
         turn.add(one, state, reason)
+
+
+def _end(c: Connection, ending: Sequence[_Ending], now: datetime) -> list[_Ending]:
+    """What of this was ended, and not by another worker at the same moment."""
+    return [
+        (one, state, reason)
+        for one, state, reason in ending
+        if ledger.give_up(c, one.id, state, reason, now)
+    ]
 
 
 def _roll_back(c: Connection, turn: Turn, slug: str | None, now: datetime) -> None:
@@ -328,6 +418,15 @@ def _ending(press: Press, one: Publication) -> tuple[DeliveryState, str]:
 def _oldest(press: Press, slug: str | None, now: datetime) -> Oldest:
     late = timedelta(hours=_hours(press, slug))
     return Oldest(now - late, now - max(late, LATEST_REST))
+
+
+def _besides(press: Press, slug: str | None) -> Sequence[str]:
+    """Channels with a lateness of their own, where all others are looked at."""
+    return () if slug else tuple(press.declared)
+
+
+def _pace(channel: DeclaredChannel) -> timedelta:
+    return timedelta(minutes=channel.slots.pace_minutes)
 
 
 def _hours(press: Press, slug: str | None) -> int:

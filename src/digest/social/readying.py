@@ -35,6 +35,21 @@ class Readied:
     #: What it goes without, and why.
     note: str | None = None
 
+    @property
+    def has_picture(self) -> bool:
+        return bool(self.picture or self.card_picture)
+
+
+def bare(readied: Readied, why: str) -> Readied:
+    """The same without its pictures, because of what is wrong with them."""
+    if not readied.has_picture:
+        return readied
+    snippet = replace(readied.snippet, picture=None)
+    if snippet.card:
+        snippet = replace(snippet, card=replace(snippet.card, picture=None))
+    note = _without(Refused(why))
+    return Readied(readied.publication, snippet, note=note)
+
 
 def ready(
     batch: Sequence[Publication], workshop: Workshop, limits: Limits | None, now: datetime

@@ -6,21 +6,24 @@ import logging
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from digest.errors import Throttled
 from digest.mail.worker import death_certificate
 from digest.model import DeliveryState
-from digest.social.bars import charge_calls, must_wait, pause
-from digest.social.decisions import Verdict, pause_of, verdict
+from digest.ports import Trouble
+from digest.social.bars import charge_calls, mind, must_wait
+from digest.social.decisions import Verdict, verdict
+from digest.social.press import Turn
 from digest.store import publications as ledger
+from digest.store import standstill
 from digest.store.social import load_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from sqlalchemy.engine import Connection
 
     from digest.model import Act
-    from digest.ports import Channel, Receipts, Trouble
+    from digest.ports import Channel, Receipts
     from digest.social.press import Press
     from digest.store.publications import Publication
 
@@ -50,8 +53,11 @@ def recover(press: Press) -> None:
         log.warning("%s publications are uncertain after a crash", doubts)
 
 
-def look_up(press: Press, slug: str) -> int:
-    """Decide the channel's uncertain publications where it can tell; returns how many."""
+def look_up(press: Press, slug: str, turn: Turn | None = None) -> int:
+    """Decide the channel's uncertain publications where it can tell; returns how many.
+
+    `turn` is told of a channel that its network's answer stops.
+    """
     with press.store.read() as c:
         doubtful = ledger.uncertain(c, slug)
         if not doubtful or must_wait(c, slug, "read", press.clock()):
@@ -59,7 +65,17 @@ def look_up(press: Press, slug: str) -> int:
     channel = press.open(slug)
     if not channel.traits.can_find:
         return 0
-    return sum(_look_up(press, channel, batch) for batch in _said_together(doubtful, channel))
+    turn = turn or Turn(press, "")
+    count = 0
+    for batch in _said_together(doubtful, channel):
+        found = channel.find([one.body for one in batch if one.body is not None])
+        if isinstance(found, Trouble):
+            mind(turn, slug, found, press.clock())
+        count += _decide(press, channel, batch, found)
+        with press.store.read() as c:
+            if must_wait(c, slug, "read", press.clock()):
+                break
+    return count
 
 
 def _said_together(
@@ -74,30 +90,33 @@ def _said_together(
         yield list(group)
 
 
-def _look_up(press: Press, channel: Channel, batch: Sequence[Publication]) -> int:
-    slug, first = batch[0].channel, batch[0]
-    found = channel.find([one.body for one in batch if one.body is not None])
-    now = press.clock()
-    charge_calls(press, slug, "read", len(batch))
+def _decide(
+    press: Press,
+    channel: Channel,
+    batch: Sequence[Publication],
+    found: Receipts | Trouble | None,
+) -> int:
+    slug, first, now = batch[0].channel, batch[0], press.clock()
+    assert first.tried_at is not None
+    assert first.begun_at is not None
     with press.store.write() as c:
-        if isinstance(found, Throttled):
-            pause(c, slug, pause_of(found, now), found.reason)
+        if not isinstance(found, Trouble):
+            charge_calls(c, press, slug, "read", len(batch))
         if isinstance(found, tuple) and _is_anothers(c, slug, found):
             found = None
-        assert first.tried_at is not None
-        assert first.begun_at is not None
         decided = verdict(
             found,
             code=first.code,
             tried_at=first.tried_at,
             begun_at=first.begun_at,
+            # A call that hung may have been heard at its very end.
+            ended_at=first.state_at,
             traits=channel.traits,
             now=now,
         )
         if decided is None:
             return 0
-        _write(c, batch, _for_thread(c, first, decided), found, press)
-    return len(batch)
+        return _write(c, batch, _for_thread(c, first, decided), found, now)
 
 
 def _is_anothers(c: Connection, slug: str, found: Receipts) -> bool:
@@ -118,16 +137,22 @@ def _write(
     batch: Sequence[Publication],
     decided: Verdict,
     found: Receipts | Trouble | None,
-    press: Press,
-) -> None:
+    now: datetime,
+) -> int:
     receipts = found if isinstance(found, tuple) and decided.state is S.SUBMITTED else None
+    count = 0
     for index, one in enumerate(batch):
         receipt = receipts[index] if receipts else None
-        now = press.clock()
-        ledger.settle(c, one.id, decided.state, how=decided.how, now=now, receipt=receipt)
+        if not ledger.settle(c, one, decided.state, how=decided.how, now=now, receipt=receipt):
+            # Another worker decided it meanwhile, and may have tried it again.
+            continue
+        count += 1
         if receipts and index:
             ledger.answers(c, one.id, receipts[index - 1].remote_id)
+        if not receipts and one.begun_at is not None:
+            standstill.uncharge(c, [one.id], one.begun_at)
         log.info("publication %s on %s: %s, %s", one.id, one.channel, decided.state, decided.how)
+    return count
 
 
 def settle(press: Press, act: Act, *, resend: bool) -> int:
@@ -137,13 +162,14 @@ def settle(press: Press, act: Act, *, resend: bool) -> int:
     publishing. Published again, its thread goes on from now, as paced as it was planned.
     """
     recover(press)
-    after = S.PENDING if resend else S.UNCERTAIN
     how = f"{'resend' if resend else 'leave'}, by {act.actor}"
+    wanted = Verdict(S.PENDING if resend else S.UNCERTAIN, how)
     count = 0
     for one in undecided(press):
         with press.store.write() as c:
-            settled = ledger.settle(c, one.id, after, how=how, now=act.at)
-            if settled and resend:
+            decided = _for_thread(c, one, wanted)
+            settled = ledger.settle(c, one, decided.state, how=decided.how, now=act.at)
+            if settled and decided.state is S.PENDING:
                 ledger.put_off(c, one, act.at)
         log.info("publication %s on %s: %s", one.id, one.channel, how)
         count += settled

@@ -6,10 +6,10 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from digest.errors import Refused, Throttled, UsageError
+from digest.errors import Refused, UsageError
 from digest.model import DeliveryState
-from digest.social.bars import charge_calls, must_wait, pause
-from digest.social.decisions import pause_of
+from digest.social.bars import charge_calls, mind, must_wait
+from digest.social.press import named
 from digest.store import publications as ledger
 from digest.store.social import ask_undo, load_thread, to_undo
 
@@ -37,13 +37,15 @@ class Undone:
 def undo(turn: Turn, thread_id: int, act: Act) -> Undone:
     """Take a whole thread down, as far as the network lets us now; later runs go on with it.
 
-    UsageError where there is no such thread on the channels of this press.
+    What the network refused to delete before is tried again. UsageError where there is no such
+    thread on the channels of this press.
     """
     with turn.press.store.write() as c:
         thread = load_thread(c, thread_id)
         if thread is None or thread.channel not in turn.press.declared:
             raise UsageError(f"no thread {thread_id}; `digest social status` lists them")
         ask_undo(c, thread_id, act)
+        ledger.keep_no_more(c, thread_id)
     return take_down(turn, thread_id)
 
 
@@ -71,6 +73,9 @@ def take_down(turn: Turn, thread_id: int) -> Undone:
             undone.left.append((one, "may be out: it is looked up first"))
         if not one.is_live:
             continue
+        if one.code == ledger.KEPT:
+            undone.left.append((one, one.reason or ""))
+            continue
         if why_not:
             undone.left.append((one, why_not))
             continue
@@ -91,11 +96,15 @@ def _delete(turn: Turn, one: Publication) -> Trouble | None:
     now = press.clock()
     if trouble is None:
         with press.store.write() as c:
-            ledger.deleted(c, one.id, now)
-        charge_calls(press, one.channel, "delete", 1)
+            if ledger.deleted(c, one.id, now):
+                charge_calls(c, press, one.channel, "delete", 1)
         log.info("publication %s on %s: deleted", one.id, one.channel)
         return None
-    if isinstance(trouble, Throttled):
+    mind(turn, one.channel, trouble, now)
+    if isinstance(trouble, Refused):
         with press.store.write() as c:
-            pause(c, one.channel, pause_of(trouble, now), trouble.reason)
+            is_new = ledger.keep(c, one.id, trouble.reason)
+        if is_new:
+            which = f"snippet {one.position} of {named(one)}"
+            turn.tell(f"{which} cannot be taken down: {trouble.reason}")
     return trouble

@@ -8,15 +8,16 @@ the state it comes from, so that of two workers only one can take it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy import and_, exists, func, or_, select, true, update
 
 from digest.model import DeliveryState, Image, Receipt
-from digest.store.tables import posts, publications, threads
+from digest.store.tables import channels, posts, publications, threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Select
@@ -28,6 +29,12 @@ S = DeliveryState
 _P = publications.c
 #: Not over: it may still go out, or be out.
 UNDERWAY = (S.PENDING, S.CLAIMED, S.SUBMITTING)
+#: A snippet that is later than this puts the ones after it off: their pace is kept.
+ON_TIME = timedelta(seconds=90)
+#: The code of what is out and cannot be taken down.
+KEPT = "kept"
+#: Another thread begins where the next snippet of one that has begun is further off than this.
+_FAR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +74,17 @@ class Publication:
     reason: str | None
     state_at: datetime
     deleted_at: datetime | None
+    #: Since when its thread is to be taken down.
+    undo_at: datetime | None
 
     @property
     def image(self) -> Image | None:
         return Image(self.image_url, self.image_alt or "") if self.image_url else None
+
+    @property
+    def shows_picture(self) -> bool:
+        """It has one, of its own or on its card."""
+        return bool(self.image_url or (self.card and self.card["image_url"]))
 
     @property
     def receipt(self) -> Receipt | None:
@@ -112,23 +126,24 @@ class Entry:
 # --- what is due -------------------------------------------------------------------------------
 
 
-def due(c: Connection, channel: str, *, now: datetime, oldest: Oldest) -> list[Publication]:
-    """What could go out now, one after the other."""
-    waits = or_(
-        _earlier.state != S.PENDING, _earlier.slot <= oldest.start, _earlier.not_before > now
-    )
-    blocked = _any_earlier(_earlier.state != S.SUBMITTED, waits)
-    query = _select().where(*_is_due(channel, now, oldest), ~blocked)
+def due(
+    c: Connection, channel: str, *, now: datetime, oldest: Oldest, pace: timedelta
+) -> list[Publication]:
+    """The next snippet of each thread that could go out now, the earliest slot first."""
+    room = _room(c, channel, now, pace)
+    query = _select().where(*_is_due(channel, now, oldest), _is_next(), room)
     return _rows(c, query.order_by(_P.slot, _P.id))
 
 
-def late(c: Connection, channel: str | None, oldest: Oldest) -> list[Publication]:
-    """What could go out and has a slot that is too old; on one channel or all.
+def late(
+    c: Connection, channel: str | None, oldest: Oldest, *, besides: Collection[str] = ()
+) -> list[Publication]:
+    """What could go out and has a slot that is too old; on one channel, or all `besides` some.
 
     What waits for an editor does so for as long as that takes.
     """
-    query = _select().where(_P.state == S.PENDING, ~_young(oldest), _is_next(), ~_is_held())
-    return _rows(c, _of(channel, query))
+    query = _select().where(_P.state == S.PENDING, ~_young(oldest), _is_next(), _is_open())
+    return _rows(c, _of(channel, query.where(_P.channel.not_in(besides))))
 
 
 def broken(c: Connection, channel: str | None = None) -> list[Publication]:
@@ -137,6 +152,23 @@ def broken(c: Connection, channel: str | None = None) -> list[Publication]:
     left = _earlier.settled.is_not(None)
     gone = _any_earlier(or_(never, (_earlier.state == S.UNCERTAIN) & left))
     return _rows(c, _of(channel, _select().where(_P.state == S.PENDING, gone)))
+
+
+def withdrawn(c: Connection, channel: str | None = None) -> list[Publication]:
+    """What waits in a thread that is to be taken down."""
+    return _rows(c, _of(channel, _select().where(_P.state == S.PENDING, _undone())))
+
+
+def kept_waiting(c: Connection, channel: str, now: datetime) -> list[Publication]:
+    """What would be due if the instalment before it were through."""
+    waits = (_P.state == S.PENDING, _P.position == 1, _P.slot <= now, _follows_unfinished())
+    return _rows(c, _of(channel, _select().where(*waits)))
+
+
+def begun(c: Connection, channel: str) -> list[Publication]:
+    """What is to come of the threads that have begun."""
+    first = _any_earlier(_earlier.position == 1, _earlier.state == S.SUBMITTED)
+    return _rows(c, _of(channel, _select().where(_P.state.in_(UNDERWAY), first)))
 
 
 def give_up(
@@ -153,12 +185,13 @@ def of_thread(c: Connection, thread_id: int) -> list[Publication]:
 
 
 def chain(c: Connection, thread_id: int) -> list[Publication]:
-    """What is live of the threads that this one goes on from, the newest first."""
-    before = select(threads.c.after_id).where(threads.c.id == thread_id).cte(recursive=True)
-    older = threads.alias("older")
-    before = before.union(select(older.c.after_id).where(older.c.id == before.c.after_id))
-    live = (_P.state == S.SUBMITTED, _P.deleted_at.is_(None), _P.remote_id.is_not(None))
-    query = _select().where(_P.thread_id.in_(select(before.c.after_id)), *live)
+    """What is or was out of this thread and those it goes on from, the newest first."""
+    own = select(threads.c.id, threads.c.after_id).where(threads.c.id == thread_id)
+    line = own.cte(recursive=True)
+    older = threads.alias("older").c
+    line = line.union(select(older.id, older.after_id).where(older.id == line.c.after_id))
+    out = (_P.state == S.SUBMITTED, _P.remote_id.is_not(None))
+    query = _select().where(_P.thread_id.in_(select(line.c.id)), *out)
     return _rows(c, query.order_by(_P.thread_id.desc(), _P.position.desc()))
 
 
@@ -173,15 +206,17 @@ def claim(
     now: datetime,
     oldest: Oldest,
     until: datetime,
+    pace: timedelta,
     whole: bool,
 ) -> list[Publication]:
     """Lease the next publication of the channel that can go out now; `whole`: with the rest.
 
     The rest is what is pending of the same thread. Empty where nothing can go out.
     """
+    lock(c, channel)
     chosen = (
         select(_P.id, _P.thread_id)
-        .where(*_is_due(channel, now, oldest), _is_next())
+        .where(*_is_due(channel, now, oldest), _is_next(), _room(c, channel, now, pace))
         .order_by(_P.slot, _P.id)
         .limit(1)
         # SQLite needs no lock here, its writers come one by one; PostgreSQL's pass each other.
@@ -197,8 +232,17 @@ def claim(
     return _rows(c, mine.order_by(_P.position))
 
 
-def begin(c: Connection, entries: Sequence[Entry], worker: str, now: datetime) -> str:
+def lock(c: Connection, channel: str) -> None:
+    """Let one worker at a time take from a channel, until the transaction ends."""
+    c.execute(select(channels.c.slug).where(channels.c.slug == channel).with_for_update())
+
+
+def begin(
+    c: Connection, entries: Sequence[Entry], worker: str, now: datetime, *, until: datetime
+) -> str:
     """Write `submitting` for all of them, or say why not; the caller commits before it speaks.
+
+    The lease is made new, for making ready may have taken most of it.
 
     Returns "go", "gone" (their post is), "held", "undone" or "lost" (a lease); then nothing
     was changed.
@@ -226,6 +270,7 @@ def begin(c: Connection, entries: Sequence[Entry], worker: str, now: datetime) -
         values = {
             "state": S.SUBMITTING,
             "state_at": now,
+            "lease_until": until,
             "begun_at": now,
             "settled": None,
             "attempts": _P.attempts + 1,
@@ -251,7 +296,8 @@ def finish(
 ) -> bool:
     """Write what follows from an answer; False where the row was no longer this worker's.
 
-    An answer that comes after the worker was given up for dead still counts.
+    An answer that comes after the worker was given up for dead still counts. What was
+    certainly not accepted is as it was before: nobody has to know this attempt again.
     """
     again = decision.state is S.PENDING
     values = {
@@ -263,6 +309,7 @@ def finish(
         "worker": None if again else worker,
         "lease_until": None,
         "state_at": now,
+        **({"tried_at": publication.tried_at} if again else {}),
         **_received(receipt),
     }
     return _change(c, publication.id, (S.SUBMITTING, S.UNCERTAIN), values, worker)
@@ -293,10 +340,11 @@ def unclaim(
     *,
     reason: str | None = None,
     attempts: int = 0,
+    not_before: datetime | None = None,
 ) -> None:
     """Give back what was claimed and not begun, with why, and so many attempts more."""
     values: dict[str, Any] = {"state": S.PENDING, "worker": None, "lease_until": None}
-    values["state_at"] = now
+    values |= {"state_at": now, "not_before": not_before}
     if reason is not None:
         values |= {"reason": reason, "attempts": _P.attempts + attempts}
     for one in claimed:
@@ -364,20 +412,26 @@ def uncertain(c: Connection, channel: str | None = None) -> list[Publication]:
 
 def settle(
     c: Connection,
-    publication_id: int,
+    publication: Publication,
     after: DeliveryState,
     *,
     how: str,
     now: datetime,
     receipt: Receipt | None = None,
 ) -> bool:
-    """Decide one uncertain publication: submitted, pending (again), ended, or in doubt for good."""
-    values = {"state": after, "settled": how, "state_at": now, "worker": None}
+    """Decide one uncertain publication: submitted, pending (again), ended, or in doubt for good.
+
+    False where it is about another attempt by now, of which this says nothing.
+    """
+    values: dict[str, Any] = {"state": after, "settled": how, "state_at": now, "worker": None}
     if after in {S.REFUSED, S.CANCELLED}:
         values["reason"] = how
     if receipt:
-        values |= _received(receipt)
-    return _change(c, publication_id, (S.UNCERTAIN,), values)
+        values |= {"code": None, "reason": None, **_received(receipt)}
+    begun_at = publication.begun_at
+    same = _P.begun_at.is_(None) if begun_at is None else _P.begun_at == begun_at
+    mine = (_P.id == publication.id, _P.state == S.UNCERTAIN, same)
+    return c.execute(update(publications).where(*mine).values(**values)).rowcount == 1
 
 
 def is_known(c: Connection, channel: str, remote_id: str) -> bool:
@@ -396,18 +450,29 @@ def put_off(c: Connection, publication: Publication, now: datetime) -> None:
 # --- what is out -------------------------------------------------------------------------------
 
 
-def deleted(c: Connection, publication_id: int, now: datetime) -> None:
-    """Record that it is out no more."""
+def deleted(c: Connection, publication_id: int, now: datetime) -> bool:
+    """Record that it is out no more; False where that is known."""
     mine = (_P.id == publication_id, _P.deleted_at.is_(None))
-    c.execute(update(publications).where(*mine).values(deleted_at=now))
+    return c.execute(update(publications).where(*mine).values(deleted_at=now)).rowcount == 1
 
 
-def edited(
-    c: Connection, publication_id: int, *, text: str, measured: int, body: str, receipt: Receipt
-) -> None:
-    """Record that it now says this."""
-    values = {"text": text, "measured": measured, "body": body, "version": receipt.version or None}
-    c.execute(update(publications).where(_P.id == publication_id).values(**values))
+def keep(c: Connection, publication_id: int, reason: str) -> bool:
+    """Record that its network does not let it be taken down; False where that is known."""
+    mine = (_P.id == publication_id, func.coalesce(_P.code, "") != KEPT)
+    values = {"code": KEPT, "reason": f"cannot be taken down: {reason}"}
+    return c.execute(update(publications).where(*mine).values(**values)).rowcount == 1
+
+
+def keep_no_more(c: Connection, thread_id: int) -> None:
+    """Have all that is out of a thread be taken down, whatever the network said before."""
+    mine = (_P.thread_id == thread_id, _P.code == KEPT)
+    c.execute(update(publications).where(*mine).values(code=None, reason=None))
+
+
+def edited(c: Connection, publication_id: int, values: Mapping[str, Any], receipt: Receipt) -> None:
+    """Record what it now says."""
+    known = {**values, "version": receipt.version or None}
+    c.execute(update(publications).where(_P.id == publication_id).values(**known))
 
 
 # --- pieces of queries -------------------------------------------------------------------------
@@ -452,23 +517,45 @@ def _is_open() -> ColumnElement[bool]:
     )
 
 
-def _is_held() -> ColumnElement[bool]:
-    """Its thread waits for an editor."""
-    t = threads.alias("waiting").c
-    return exists(select(t.id).where(t.id == _P.thread_id, t.held_at.is_not(None)))
+def _undone() -> ColumnElement[bool]:
+    """Its thread is to be taken down."""
+    t = threads.alias("withdrawn").c
+    return exists(select(t.id).where(t.id == _P.thread_id, t.undo_at.is_not(None)))
 
 
 def _follows_unfinished() -> ColumnElement[bool]:
-    """Its thread goes on from one that is not through."""
-    t, before = threads.alias("follower").c, publications.alias("before").c
+    """It belongs to a standing thread of which something older is not through."""
+    t, older = threads.alias("follower").c, threads.alias("older").c
+    before = publications.alias("before").c
     undecided = and_(before.state == S.UNCERTAIN, before.settled.is_(None))
     return exists(
         select(before.id).where(
-            t.id == _P.thread_id,
-            before.thread_id == t.after_id,
+            *(t.id == _P.thread_id, t.after_id.is_not(None)),
+            *(older.channel == t.channel, older.scope == t.scope, older.form == t.form),
+            *(older.id < t.id, before.thread_id == older.id),
             or_(before.state.in_(UNDERWAY), undecided),
         )
     )
+
+
+def _room(c: Connection, channel: str, now: datetime, pace: timedelta) -> ColumnElement[bool]:
+    """No thread begins within another, nor, where it is late, right behind another.
+
+    After an outage there are threads whose slots have all come: they are kept apart, as their
+    slots would have kept them.
+    """
+    goes_on = _P.position > 1
+    mine = _P.channel == channel
+    near = (_P.state.in_(UNDERWAY), _P.position > 1, _P.slot <= now + _FAR, _is_next())
+    held_by_another = _P.state.in_([S.CLAIMED, S.SUBMITTING])
+    if c.scalar(select(exists(select(_P.id).where(mine, or_(held_by_another, and_(*near)))))):
+        return goes_on
+    said_at = func.coalesce(_P.begun_at, _P.state_at)
+    may_be_out = _P.state.in_([S.SUBMITTED, S.UNCERTAIN])
+    lately = (mine, may_be_out, said_at > now - min(pace, _FAR), said_at <= now)
+    if c.scalar(select(exists(select(_P.id).where(*lately)))):
+        return or_(goes_on, _P.slot > now - ON_TIME)
+    return true()
 
 
 def _select() -> Select[Any]:
@@ -485,6 +572,7 @@ def _select() -> Select[Any]:
             *(_P.id, _P.thread_id, _P.channel, _P.position, of),
             *(posts.c.title, threads.c.post_id, threads.c.form),
             *(_P[name] for name in own),
+            threads.c.undo_at,
         )
         .join(threads, threads.c.id == _P.thread_id)
         .join(posts, posts.c.id == threads.c.post_id)

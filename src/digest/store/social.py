@@ -10,8 +10,8 @@ from sqlalchemy import and_, case, delete, exists, func, or_, select, update
 from digest.model import DeliveryState
 from digest.social.choose import Had
 from digest.store.dialect import insert_ignore
-from digest.store.publications import UNDERWAY
-from digest.store.tables import channels, posts, publications, threads
+from digest.store.publications import KEPT, UNDERWAY
+from digest.store.tables import channels, charges, posts, publications, threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -228,12 +228,23 @@ def remake_thread(
     snippets: Sequence[PlannedSnippet],
     post_hash: str | None,
     now: datetime,
-) -> None:
-    """Put other snippets in the place of those of a thread of which nothing was ever tried."""
+) -> bool:
+    """Put other snippets in the place of those of a thread of which nothing was ever tried.
+
+    False where it was taken down a moment ago.
+    """
+    open_one = (threads.c.id == thread.thread_id, threads.c.undo_at.is_(None))
+    if c.scalar(select(threads.c.id).where(*open_one).with_for_update()) is None:
+        return False
     p = publications.c
+    # What its pictures cost stays spent.
+    gone = select(p.id).where(p.thread_id == thread.thread_id)
+    spent = update(charges).where(charges.c.publication_id.in_(gone))
+    c.execute(spent.values(publication_id=None))
     c.execute(delete(publications).where(p.thread_id == thread.thread_id))
     _add_publications(c, thread.thread_id, thread.channel, snippets, now)
     compared(c, thread.thread_id, post_hash)
+    return True
 
 
 def compared(c: Connection, thread_id: int, post_hash: str | None) -> None:
@@ -252,8 +263,8 @@ def hold(c: Connection, thread_id: int, why: str, now: datetime) -> bool:
 def release_thread(c: Connection, thread_id: int) -> bool:
     """Let a held thread go on; False where it is not held."""
     mine = (threads.c.id == thread_id, threads.c.held_at.is_not(None))
-    values = {"held_at": None, "held_why": None}
-    return c.execute(update(threads).where(*mine).values(**values)).rowcount == 1
+    # Why it was stays: it is not held for the same again.
+    return c.execute(update(threads).where(*mine).values(held_at=None)).rowcount == 1
 
 
 def ask_undo(c: Connection, thread_id: int, act: Act) -> bool:
@@ -268,15 +279,17 @@ def ask_undo(c: Connection, thread_id: int, act: Act) -> bool:
     return asked
 
 
-def proved(c: Connection, thread_id: int, differs: str, now: datetime) -> None:
-    """Record that a thread was read back, and what was not as it should be."""
+def proved(c: Connection, thread_id: int, differs: str, now: datetime) -> bool:
+    """Record that a thread was read back, and what was not as it should be; False: it was."""
+    mine = (threads.c.id == thread_id, threads.c.proved_at.is_(None))
     values = {"proved_at": now, "differs": differs or None}
-    c.execute(update(threads).where(threads.c.id == thread_id).values(**values))
+    return c.execute(update(threads).where(*mine).values(**values)).rowcount == 1
 
 
 def to_undo(c: Connection, channel: str) -> list[int]:
-    """The threads to be taken down of which something is out still."""
-    mine = (threads.c.channel == channel, threads.c.undo_at.is_not(None), _is_out())
+    """The threads to be taken down of which something is out that may be taken down."""
+    may_be = func.coalesce(_P.code, "") != KEPT
+    mine = (threads.c.channel == channel, threads.c.undo_at.is_not(None), _is_out(may_be))
     return list(c.scalars(select(threads.c.id).where(*mine).order_by(threads.c.id)))
 
 
@@ -297,9 +310,10 @@ def to_prove(c: Connection, channel: str, until: datetime) -> list[int]:
 
 
 def broken_off(c: Connection, channel: str) -> list[int]:
-    """The threads with something out of which the rest never will be."""
-    missing = exists(select(_P.id).where(_OF_IT, _P.state != S.SUBMITTED))
-    query = select(threads.c.id).where(*_is_through(channel), missing)
+    """The threads with something out of which the rest never will be, and nobody was told yet."""
+    missing = exists(select(_P.id).where(_OF_IT, _P.state.in_([S.REFUSED, S.FAILED, S.CANCELLED])))
+    untold = threads.c.proved_at.is_(None)
+    query = select(threads.c.id).where(*_is_through(channel), missing, untold)
     return list(c.scalars(query.order_by(threads.c.id)))
 
 
@@ -352,10 +366,10 @@ _OF_IT = _P.thread_id == threads.c.id
 _UNDECIDED = and_(_P.state == S.UNCERTAIN, _P.settled.is_(None))
 
 
-def _is_out() -> ColumnElement[bool]:
-    """Something of the thread is out."""
+def _is_out(*which: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Something of the thread is out, of a kind."""
     live = (_P.state == S.SUBMITTED, _P.deleted_at.is_(None))
-    return exists(select(_P.id).where(_OF_IT, *live))
+    return exists(select(_P.id).where(_OF_IT, *live, *which))
 
 
 def _is_through(channel: str) -> tuple[ColumnElement[bool], ...]:
@@ -420,7 +434,7 @@ def _publication(snippet: PlannedSnippet, now: datetime) -> dict[str, object]:
         "language": snippet.language,
         "image_url": snippet.image.url if snippet.image else None,
         "image_alt": snippet.image.alt if snippet.image else None,
-        "card": _card(snippet.card) if snippet.card else None,
+        "card": card_of(snippet.card),
         "tags": list(snippet.tags),
         "state": S.PENDING.value,
         "slot": snippet.slot,
@@ -428,7 +442,10 @@ def _publication(snippet: PlannedSnippet, now: datetime) -> dict[str, object]:
     }
 
 
-def _card(card: LinkCard) -> dict[str, Any]:
+def card_of(card: LinkCard | None) -> dict[str, Any] | None:
+    """A link card as the ledger has it."""
+    if card is None:
+        return None
     values = asdict(card)
     image = values.pop("image")
     return {**values, "image_url": image["url"] if image else None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from digest.store.dialect import insert_ignore
 from digest.store.tables import charges, stops, waits
@@ -63,10 +63,15 @@ def stops_of(c: Connection, channel: str | None = None) -> list[Stop]:
 def wait(c: Connection, channel: str, what: str, *, until: datetime, reason: str) -> bool:
     """Have a channel wait; False where it was told so already, until this or another time."""
     own = (waits.c.channel == channel, waits.c.what == what)
-    known = c.execute(delete(waits).where(*own)).rowcount == 1
+    anew = update(waits).where(*own).values(until=until, reason=reason)
+    if c.execute(anew).rowcount:
+        return False
     row = {"channel": channel, "what": what, "until": until, "reason": reason}
-    c.execute(waits.insert(), row)
-    return not known
+    # Another worker may be told the same at the same moment.
+    if c.execute(insert_ignore(c, waits), row).rowcount:
+        return True
+    c.execute(anew)
+    return False
 
 
 def waits_of(c: Connection, now: datetime, channel: str | None = None) -> list[Wait]:
@@ -104,8 +109,9 @@ def charge(
 
 
 def uncharge(c: Connection, publication_ids: Iterable[int], at: datetime) -> None:
-    """Take back what was recorded at that moment: nothing was accepted."""
-    mine = (charges.c.publication_id.in_(list(publication_ids)), charges.c.at == at)
+    """Take back what saying these at that moment was to cost: nothing was accepted."""
+    of = charges.c.publication_id.in_(list(publication_ids))
+    mine = (of, charges.c.at == at, charges.c.what == "create")
     c.execute(delete(charges).where(*mine))
 
 
