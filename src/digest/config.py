@@ -21,6 +21,7 @@ from digest.config_types import (
     Declared,
     Hashtag,
     HttpUrl,
+    Language,
     Line,
     Pattern,
     Slug,
@@ -45,9 +46,7 @@ class Site(Declared):
     """Shown in every mail; CAN-SPAM asks for it."""
     links_url: HttpUrl
     """Where readers' pages answer: the base of unsubscribe links."""
-    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] = (
-        "en-GB"
-    )
+    language: Language = "en-GB"
     time_zone: ZoneName = "Europe/London"
     own_hosts: tuple[Line, ...] = ()
     """Hosts whose links get UTM parameters, beside the site's own."""

@@ -15,6 +15,16 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\r\n]+$")]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
+#: ISO 639-1. Codes of three letters are taken as they are.
+_LANGUAGES = """
+aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da
+de dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz
+ia id ie ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln
+lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi
+pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti
+tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
+"""
+
 _CRON_FIELDS = 5
 _NO_CRON = "not a cron expression of five fields such as 0 8 * * 1"
 
@@ -77,6 +87,14 @@ def _address(value: str) -> str:
     return value
 
 
+def _language(value: str) -> str:
+    if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", value) or (
+        value.partition("-")[0] not in _LANGUAGES.split() and not re.match(r"[a-z]{3}\b", value)
+    ):
+        raise ValueError("no such language; use a code such as en, en-GB or cy (ISO 639-1)")
+    return value
+
+
 def _cron(value: str) -> str:
     fields = value.split()
     if len(fields) != _CRON_FIELDS:
@@ -124,6 +142,7 @@ Hashtag = Annotated[str, AfterValidator(_hashtag)]
 Term = Annotated[str, AfterValidator(_term)]
 Address = Annotated[str, AfterValidator(_address)]
 Cron = Annotated[str, AfterValidator(_cron)]
+Language = Annotated[str, AfterValidator(_language)]
 
 
 class Declared(BaseModel):

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from digest.config import ALL, CHOICES, FLOWS, PARAMETERS, REQUIRED, Config, SmtpMailer
+from digest.config_social import Channel
 from digest.errors import ConfigError, Problem, UsageError
+from digest.social.declared import channel_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,6 +80,7 @@ def load_config(home: Path, environment: Mapping[str, str] = os.environ) -> Conf
         reading.problems += [p for p in found if (p.file, p.key) not in unset]
     reading.problems += _dangling(reading.tables, reading.origins)
     reading.problems += _misasked(reading.tables, reading.origins)
+    reading.problems += _of_channels(reading.tables, reading.origins)
     if config is not None:
         reading.problems += _out_of_reach(config, reading.origins)
     if config is None or reading.problems:
@@ -190,8 +193,23 @@ def _message(fault: Any, location: tuple[str, ...]) -> str:
         return "needs an offset from UTC, such as 2026-01-01T00:00:00+00:00"
     message = str(fault["msg"]).removeprefix("Value error, ")
     given = fault.get("input")
-    shown = isinstance(given, (str, int, float, bool)) and "password" not in location
+    shown = isinstance(given, (str, int, float, bool)) and not _tells_secrets(given, location)
     return f"{message} (it is {given!r})" if shown else message
+
+
+def _tells_secrets(given: Any, location: tuple[str, ...]) -> bool:
+    """Whether a value must not be repeated: it stands where secrets do, or holds a password."""
+    if isinstance(given, str) and "@" in given and "://" in given:
+        return True
+    return any(_holds_secrets(found) for found in _at(Config, location))
+
+
+def _holds_secrets(annotation: Any) -> bool:
+    if _is_model(annotation):
+        return any(_holds_secrets(one.annotation) for one in annotation.model_fields.values())
+    if annotation is SecretStr:
+        return True
+    return any(_holds_secrets(argument) for argument in get_args(annotation))
 
 
 def _unknown_key(location: tuple[str, ...]) -> str:
@@ -203,17 +221,29 @@ def _unknown_key(location: tuple[str, ...]) -> str:
 
 def _fields(annotation: Any, path: tuple[str, ...]) -> set[str]:
     """The keys allowed in the table at `path` below a model, dict or union of them."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    tables = (found for found in _at(annotation, path) if _is_model(found))
+    return {key for table in tables for key in table.model_fields}
+
+
+def _at(annotation: Any, path: tuple[str, ...]) -> list[Any]:
+    """What may stand at `path` below a model, dict or union of them: models and other types."""
+    if _is_model(annotation):
         if not path:
-            return set(annotation.model_fields)
+            return [annotation]
         found = annotation.model_fields.get(path[0])
-        return _fields(found.annotation, path[1:]) if found else set()
+        return _at(found.annotation, path[1:]) if found else []
     arguments = get_args(annotation)
     if get_origin(annotation) is dict:
-        return _fields(arguments[1], path[1:]) if path else set()
+        return _at(arguments[1], path[1:]) if path else []
+    if not arguments:
+        return [annotation]
     if path and path[0] in {"file", "smtp"}:
         path = path[1:]
-    return {key for argument in arguments for key in _fields(argument, path)}
+    return [found for argument in arguments for found in _at(argument, path)]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _dangling(tables: Mapping[str, Any], origins: Mapping[Keys, str]) -> list[Problem]:
@@ -239,6 +269,9 @@ def _dangling(tables: Mapping[str, Any], origins: Mapping[Keys, str]) -> list[Pr
         if declared.get("series") != "all":
             check((*path, "series"), declared.get("series"), "series")
         check((*path, "themes"), declared.get("themes"), "themes")
+        check((*path, "forms"), list(_table(declared.get("forms"))), "series")
+        evergreen = _table(declared.get("evergreen"))
+        check((*path, "evergreen", "series"), evergreen.get("series"), "series")
     for flow, name, parameters in _schedules(tables):
         for parameter, section in _NAMING.items():
             where = ("flows", flow, "schedules", name, "parameters", parameter)
@@ -250,6 +283,20 @@ def _dangling(tables: Mapping[str, Any], origins: Mapping[Keys, str]) -> list[Pr
         for flow in _table(tables.get("flows"))
         if flow not in FLOWS
     ]
+
+
+def _of_channels(tables: Mapping[str, Any], origins: Mapping[Keys, str]) -> list[Problem]:
+    """What is wrong with channels that are well-formed, whatever else is wrong."""
+    problems = []
+    for slug, declared in _table(tables.get("channels")).items():
+        try:
+            channel = Channel.model_validate(declared)
+        except ValidationError:
+            continue
+        for keys, message in channel_faults(slug, channel):
+            key = ".".join(("channels", slug, *keys))
+            problems.append(Problem(origins["channels", slug], key, message))
+    return problems
 
 
 def _misasked(tables: Mapping[str, Any], origins: Mapping[Keys, str]) -> list[Problem]:

@@ -45,8 +45,20 @@ def test_what_comes_with_us_is_in_order():
 
 def test_a_repeat_without_a_template_is_told(templates):
     found = faults(templates, evergreen={"series": ["ipc"], "most_repeats": 4})
-    assert len(found) == 1
-    assert found[0].startswith("templates/social/again/4.txt: TemplateNotFound")
+    (told,) = found
+    assert told == (
+        "templates/social/again/4.txt: missing; channels.mine.evergreen.most_repeats is 4:"
+        " write it, or repeat 3 times at most"
+    )
+
+
+def test_a_folder_of_templates_that_is_not_there_is_told_once(templates):
+    (told,) = faults(templates, template="story")
+    assert told == (
+        "templates/social/story: missing; channels.mine.template names it: make it with root.txt,"
+        " item.txt and last.txt, or name one of: thread"
+    )
+    assert faults(templates, template="story", form="snippet") == []
 
 
 def test_repeats_that_say_the_same_are_told(templates):

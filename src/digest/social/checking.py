@@ -36,13 +36,41 @@ _BARE = _FULL | {"part": None, "link": "", "counter": "", "more": False, "tags":
 
 def template_problems(templates: Path, config: Config) -> list[Problem]:
     """Every fault of the channels' templates and the preview page, found by filling them in."""
-    names = sorted({n for channel in config.channels.values() for n in _names(channel)})
+    missing = list(dict.fromkeys(_missing(templates, config)))
+    absent = {problem.file.removeprefix("templates/social/") for problem in missing}
+    wanted = {n for channel in config.channels.values() for n in _names(channel)}
+    names = sorted(n for n in wanted if n not in absent and n.split("/")[0] not in absent)
     attempts: list[Callable[[], str]] = [
         partial(fill, templates, name, **words) for name in names for words in (_FULL, _BARE)
     ]
     attempts.append(partial(page, [specimen(slug) for slug in config.channels], config, templates))
     found = [problem for attempt in attempts for problem in _problems_of(attempt)]
-    return list(dict.fromkeys(found)) or list(_same_again(templates, names))
+    found = [*missing, *dict.fromkeys(found)]
+    return found or list(_same_again(templates, names))
+
+
+def _missing(templates: Path, config: Config) -> Iterator[Problem]:
+    """Whole folders, and words for repeats, that channels ask for and nobody has written."""
+    folder = templates / "social"
+    for slug, channel in config.channels.items():
+        threaded = any(name.startswith(f"{channel.template}/root") for name in _names(channel))
+        if threaded and not (folder / channel.template).is_dir():
+            there = ", ".join(sorted(path.parent.name for path in folder.glob("*/root.txt")))
+            yield Problem(
+                f"templates/social/{channel.template}",
+                "",
+                f"missing; channels.{slug}.template names it: make it with root.txt, item.txt"
+                f" and last.txt, or name one of: {there or 'none is there'}",
+            )
+        most = channel.evergreen.most_repeats if channel.evergreen else 0
+        for number in range(1, most + 1):
+            if not (folder / "again" / f"{number}.txt").is_file():
+                yield Problem(
+                    f"templates/social/again/{number}.txt",
+                    "",
+                    f"missing; channels.{slug}.evergreen.most_repeats is {most}: write it,"
+                    f" or repeat {number - 1} times at most",
+                )
 
 
 def _names(channel: Channel) -> Iterator[str]:
