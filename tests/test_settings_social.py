@@ -1,9 +1,11 @@
 """What is wrong with channels as declared: told with file, key and cure, and never a secret."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from digest.config_social import X_PRICES
 from digest.errors import ConfigError
 from digest.settings import load_config
 
@@ -22,6 +24,20 @@ def home(tmp_path: Path) -> Path:
     for file in (ROOT / "config").glob("*.toml"):
         (tmp_path / "config" / file.name).write_bytes(file.read_bytes())
     return tmp_path
+
+
+def test_the_examples_of_real_accounts_are_in_order(home):
+    path = home / "config" / "channels.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"(?m)^#\| ", "", text), encoding="utf-8")
+    names = re.findall(r"\$\{([A-Z_]+)\}", text)
+    config = load_config(home, dict.fromkeys(names, "k"))
+    real = {s: c for s, c in config.channels.items() if c.kind == "account"}
+    assert {channel.network for channel in real.values()} == {"x", "mastodon", "bluesky"}
+    assert real["x-real"].prices == X_PRICES
+    # As it comes, nothing leaves this machine.
+    path.write_text(text, encoding="utf-8")
+    assert {c.kind for c in load_config(home, {}).channels.values()} == {"preview"}
 
 
 @pytest.fixture
