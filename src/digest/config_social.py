@@ -21,9 +21,14 @@ from digest.config_types import Declared, Hashtag, HttpUrl, Line, Slug, Weekday,
 _HERE = {"localhost", "127.0.0.1", "::1"}
 
 
+def may_carry_secrets(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in _HERE
+
+
 def _guarded(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme != "https" and parts.hostname not in _HERE:
+    if not may_carry_secrets(value):
         raise ValueError("must be an https:// address: credentials travel there")
     return value.rstrip("/")
 

@@ -80,6 +80,7 @@ def records(*snippets: ReadySnippet, place: Place | None = None, embeds=None) ->
             ["#" + "x" * 64, "#" + "é\u0301" * 64],
         ),
         ("https://x.org/(#no)?q=‘#no (#yes)", ["https://x.org/(#no)?q=‘#no", "#yes"]),
+        ("#https://x.org", ["https://x.org"]),
         ("", []),
     ],
 )

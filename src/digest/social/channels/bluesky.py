@@ -23,6 +23,7 @@ from digest.social.channels.bluesky_records import (
     same_words,
     seen,
 )
+from digest.social.channels.untrusted import dig, items, text
 from digest.social.networks import BLUESKY
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class BlueskyChannel:
         answer = self._line.tell("applyWrites", document)
         if not isinstance(answer, dict):
             return answer
-        cids = [_text(result, "cid") for result in _list(answer.get("results"))]
+        cids = [text(dig(result, "cid")) for result in items(answer.get("results"))]
         if len(cids) != len(wanted) or not all(cids):
             return Uncertain("the server took the write, and does not say what became of it")
         now = self._clock()
@@ -136,7 +137,7 @@ class BlueskyChannel:
                 continue
             if not isinstance(found, dict):
                 return found
-            cid = _text(found, "cid")
+            cid = text(found.get("cid"))
             if cid != body.cid and not same_words(found["value"], body.record):
                 return Uncertain(f"another record stands at {body.uri}", "taken")
             there += 1
@@ -175,7 +176,7 @@ class BlueskyChannel:
         edited = Body(name.uri, wanted.cid, wanted.record)
         if not isinstance(answer, dict):
             return answer
-        return (_receipt(edited, self._clock(), cid=_text(answer, "cid") or wanted.cid),)
+        return (_receipt(edited, self._clock(), cid=text(answer.get("cid")) or wanted.cid),)
 
     def delete(self, receipt: Receipt) -> Trouble | None:
         """Delete a record; a PDS answers alike where there is none."""
@@ -245,12 +246,3 @@ def _fault(snippet: ReadySnippet) -> str:
     if card and card.picture and len(card.picture.content) > _THUMB_BYTES:
         return f"the picture of its card is over {_THUMB_BYTES} bytes"
     return ""
-
-
-def _list(value: object) -> list[Json]:
-    return value if isinstance(value, list) else []
-
-
-def _text(document: Json, key: str) -> str:
-    value = document.get(key)
-    return value if isinstance(value, str) else ""

@@ -33,13 +33,14 @@ _NEVER_LEFT = (
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
     httpx.ProxyError,
-    httpx.UnsupportedProtocol,
 )
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN = 400, 401, 403
-_NOT_FOUND, _NOT_SERVED, _TOO_MANY = 404, 501, 429
+_NOT_FOUND, _NOT_SERVED, _TOO_LARGE, _TOO_MANY = 404, 501, 413, 429
 #: The server says nothing of what became of it.
 _SAYS_NOTHING = frozenset([408, 409, 425])
-_SERVER_FAULTS = range(500, 600)
+_FAULTS_OF_OURS = range(400, 500)
+#: As much of a server's own words as a log can bear.
+_LONGEST_SAYING = 200
 _TOKEN_REFUSED = frozenset(["ExpiredToken", "InvalidToken"])
 #: 401 too, but a new session would not cure these.
 _ACCOUNT_STOPPED = frozenset(
@@ -66,8 +67,11 @@ def after(error: Exception, clock: Clock, *, window: str = "post") -> Trouble:
     # Pictures that nothing refers to are thrown away after some hours: prepared anew, it works.
     if status in {_NOT_FOUND, _NOT_SERVED} or name == "BlobNotFound":
         return Unavailable(reason, name)
-    if status in _SAYS_NOTHING or status in _SERVER_FAULTS:
+    if status in _SAYS_NOTHING or status not in _FAULTS_OF_OURS:
         return Uncertain(reason, name)
+    # A PDS names what it refuses: this is the page of something that stands before it.
+    if not name and status != _TOO_LARGE:
+        return Unavailable(reason)
     return Refused(reason, name)
 
 
@@ -110,6 +114,11 @@ def _said(error: Exception, key: str) -> str:
 
 def _of_the_line(error: Exception) -> Trouble:
     cause = error.__cause__ if isinstance(error, AtProtocolError) else error
+    if isinstance(cause, httpx.UnsupportedProtocol):
+        why = "the account's server has no https address, and was told nothing"
+        return Unauthorized(f"{why}: see its DID document")
+    if isinstance(cause, httpx.TooManyRedirects):
+        return Uncertain("the server leads elsewhere; service must be where it is itself")
     if isinstance(cause, _NEVER_LEFT):
         return Unavailable(f"no connection to the server: {type(cause).__name__}")
     if isinstance(cause, httpx.HTTPError):
@@ -122,15 +131,18 @@ def _reason(error: Exception, status: int) -> str:
     # A fault of a record is told with its place: "at $.writes[4].record.text".
     found = re.search(r"\bwrites\D{1,3}(\d+)", said)
     item = f"snippet {int(found[1]) + 1}: " if found else ""
-    return f"{item}the server answered {status} {said}".strip()
+    words = " ".join(said.split())[:_LONGEST_SAYING]
+    return f"{item}the server answered {status} {words}".strip()
 
 
 def _wait(error: Exception, clock: Clock) -> timedelta | None:
     if not isinstance(error, RateLimitExceededError):
         return None
-    if error.retry_after is not None:
-        return timedelta(seconds=error.retry_after)
-    if error.reset_at is not None:
-        left: timedelta = error.reset_at - clock()
-        return max(left, timedelta(0))
-    return None
+    try:
+        if error.retry_after is not None:
+            return timedelta(seconds=error.retry_after)
+        left: timedelta | None = error.reset_at - clock() if error.reset_at else None
+    except (ValueError, OverflowError, OSError):
+        # No moment that any calendar has.
+        return None
+    return None if left is None else max(left, timedelta(0))

@@ -28,7 +28,7 @@ def facets_of(text: str) -> list[dict[str, Any]]:
     links = list(_links(text))
     facets = [_facet(text, span, {"$type": f"{_FACET}#link", "uri": uri}) for span, uri in links]
     for span, tag in _tags(text):
-        if not any(start <= span[0] < end for (start, end), _ in links):
+        if not any(start < span[1] and span[0] < end for (start, end), _ in links):
             facets.append(_facet(text, span, {"$type": f"{_FACET}#tag", "tag": tag}))
     return sorted(facets, key=lambda facet: int(facet["index"]["byteStart"]))
 

@@ -16,10 +16,11 @@ from atproto_client import Client, SessionEvent
 from atproto_client.models import ComAtprotoRepoGetRecord
 from atproto_client.request import Request
 
+from digest.config_social import may_carry_secrets
 from digest.errors import Refused, Unauthorized, Unavailable
 from digest.files import replace_text
 from digest.social.channels.bluesky_errors import FOREIGN, after, before, is_token_refused, name_of
-from digest.social.channels.bluesky_records import POSTS
+from digest.social.channels.bluesky_records import POSTS, blob_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,8 +66,8 @@ class Line:
         )
         if not isinstance(answer, dict):
             return answer
-        blob: Json | None = answer.get("blob")
-        return blob or Unavailable("the server took the picture, and does not say as what")
+        unsaid = Unavailable("the server took the picture, and does not say as what")
+        return blob_of(answer) or unsaid
 
     def record(self, name: Name) -> Json | Trouble | None:
         """What stands under a name, as {"cid", "value"}; None for nothing."""
@@ -74,7 +75,7 @@ class Line:
         answer = self._ask(
             lambda client: client.invoke_query("com.atproto.repo.getRecord", params), window="read"
         )
-        if isinstance(answer, dict) and "value" not in answer:
+        if isinstance(answer, dict) and not isinstance(answer.get("value"), dict):
             return Unavailable("the server found the record, and does not show it")
         gone = isinstance(answer, Refused) and answer.code == "RecordNotFound"
         return None if gone else answer
@@ -168,7 +169,13 @@ class Line:
         # A connection a call: one that was kept open may be closed at the other end just when
         # something is said on it, and nobody could tell whether it was heard.
         limits = httpx.Limits(max_keepalive_connections=0)
-        request = Request(timeout=self._timeout, limits=limits)
+        request = Request(
+            timeout=self._timeout,
+            limits=limits,
+            # Where a server leads elsewhere, a password or a thread would be said there again.
+            max_redirects=0,
+            event_hooks={"request": [_guard]},
+        )
         client = Client(base_url=self._account.service, request=request)
         client.on_session_change(self._keep)
         return client
@@ -182,6 +189,12 @@ class Line:
 
     def _whose(self) -> dict[str, str]:
         return {"service": self._account.service, "identifier": self._account.identifier}
+
+
+def _guard(request: httpx.Request) -> None:
+    """The SDK goes wherever the DID document says, with the tokens."""
+    if not may_carry_secrets(str(request.url)):
+        raise httpx.UnsupportedProtocol("not https")
 
 
 def _document(response: Response) -> Json:

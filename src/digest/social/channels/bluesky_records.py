@@ -13,12 +13,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from digest.model import Place, Receipt, Seen
 from digest.social.channels.bluesky_facets import facets_of, is_tag
+from digest.social.channels.untrusted import dicts, dig, items, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +37,8 @@ _CLOCK_BITS = 10
 _TID_DIGITS = 13
 #: CID version 1, DAG-CBOR, SHA-256 of 32 bytes.
 _CID_PREFIX = bytes([0x01, 0x71, 0x12, 0x20])
+#: A CID in base32, as those of blobs are written.
+_LINK = re.compile("b[a-z2-7]{58}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -64,8 +68,8 @@ class Body:
         return json.dumps(document, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> Body:
-        document = json.loads(text)
+    def from_json(cls, body: str) -> Body:
+        document = json.loads(body)
         return cls(document["uri"], document["cid"], document["record"])
 
     def receipt(self, at: datetime, *, cid: str) -> Receipt:
@@ -131,6 +135,15 @@ def cid_of(record: Json) -> str:
     return "b" + base64.b32encode(cid).decode().lower().rstrip("=")
 
 
+def blob_of(answer: Json) -> Json | None:
+    """What a picture is referred to by that a PDS took; None where the PDS does not say."""
+    link, size = text(dig(answer, "blob", "ref", "$link")), dig(answer, "blob", "size")
+    media_type = text(dig(answer, "blob", "mimeType"))
+    if not (_LINK.fullmatch(link) and media_type and isinstance(size, int)):
+        return None
+    return {"$type": "blob", "ref": {"$link": link}, "mimeType": media_type, "size": size}
+
+
 def picture_embed(picture: Picture, blob: Json) -> Json:
     """A picture that was uploaded as `blob`."""
     image: Json = {"alt": picture.alt, "image": blob}
@@ -156,13 +169,12 @@ def same_words(one: Json, other: Json) -> bool:
 
 def seen(record: Json) -> Seen:
     """A record in our words."""
-    images = _dict(record.get("embed")).get("images") or []
-    tags = dict.fromkeys([*_tags_of(record.get("facets") or []), *(record.get("tags") or [])])
+    hidden = [text(tag) for tag in items(record.get("tags"))]
     return Seen(
-        text=str(record.get("text", "")),
+        text=text(record.get("text")),
         reply_to=_parent(record),
-        tags=tuple(tags),
-        alts=tuple(str(image.get("alt", "")) for image in images),
+        tags=tuple(dict.fromkeys([*_tags_of(record.get("facets")), *hidden])),
+        alts=tuple(text(image.get("alt")) for image in dicts(dig(record, "embed", "images"))),
     )
 
 
@@ -193,9 +205,9 @@ def _hidden(tags: Sequence[str], *, shown: Sequence[str]) -> list[str]:
     return list(hidden.values())[:_HIDDEN_TAGS]
 
 
-def _tags_of(facets: Sequence[Json]) -> list[str]:
-    features = [feature for facet in facets for feature in facet.get("features") or []]
-    return [str(feature["tag"]) for feature in features if "tag" in feature]
+def _tags_of(facets: object) -> list[str]:
+    features = [feature for facet in dicts(facets) for feature in dicts(facet.get("features"))]
+    return [text(feature["tag"]) for feature in features if "tag" in feature]
 
 
 def _reference(uri: str, cid: str) -> Json:
@@ -203,12 +215,7 @@ def _reference(uri: str, cid: str) -> Json:
 
 
 def _parent(record: Json) -> str | None:
-    parent = _dict(_dict(record.get("reply")).get("parent")).get("uri")
-    return None if parent is None else str(parent)
-
-
-def _dict(value: object) -> Json:
-    return value if isinstance(value, dict) else {}
+    return text(dig(record, "reply", "parent", "uri")) or None
 
 
 def _with_links(value: Any) -> Any:

@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from digest.errors import Unavailable
 from digest.model import Limits, Receipt, Traits
-from digest.social.channels.x_answers import Answer, dicts, dig, text, unreadable
+from digest.social.channels.untrusted import dicts, dig, text
+from digest.social.channels.x_answers import Answer, unreadable
 from digest.social.channels.x_line import Line
 from digest.social.channels.x_media import id_in, upload
 from digest.social.channels.x_text import FIELDS, made_at, parent_of, said, same, seen

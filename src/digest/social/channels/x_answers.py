@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from digest.errors import Refused, Throttled, Unauthorized, Unavailable, Uncertain
+from digest.social.channels.untrusted import dicts, dig, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,23 +106,6 @@ def detail_of(answer: Answer) -> str:
     """What X says about it, in one line."""
     said = " ".join(next(filter(None, _sayings(answer.body)), "").split())
     return said[:DETAIL_LENGTH] or f"X answered with status {answer.status}"
-
-
-def dig(value: object, *path: str) -> object:
-    """What stands at that path of a JSON value; None where it has no such path."""
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def dicts(value: object) -> list[dict[str, object]]:
-    """The objects in a JSON list."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def text(value: object) -> str:
-    """A JSON text; empty where it is none."""
-    return value if isinstance(value, str) else ""
 
 
 def _forbidden(answer: Answer, call: Call, now: datetime) -> Trouble:

@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from digest.errors import Refused, Unavailable
-from digest.social.channels.x_answers import Answer, dig, text, unreadable
+from digest.social.channels.untrusted import dig, text
+from digest.social.channels.x_answers import Answer, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from digest.model import Seen
-from digest.social.channels.x_answers import dicts, dig, text
+from digest.social.channels.untrusted import dicts, dig, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
