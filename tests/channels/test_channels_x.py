@@ -365,9 +365,18 @@ def test_what_x_says_nothing_about_is_not_taken_for_gone():
             assert isinstance(channel.find(bodies_of(channel, [said("?")])), Unavailable), document
 
 
-def test_taking_down_what_x_does_not_know_is_done():
-    with answering(404, "") as (channel, _):
-        assert channel.delete(Receipt("12", AT)) is None
+def test_taking_down_what_x_does_not_know_is_done(rig, channel):
+    assert channel.delete(Receipt("12", AT)) is None
+    assert rig.server.calls == ["DELETE /2/tweets/12", "GET /2/tweets"]
+
+
+NOT_DELETED = [(404, ""), (404, "<html>"), (200, '{"data": {"deleted": false}}')]
+
+
+@pytest.mark.parametrize(("status", "content"), NOT_DELETED)
+def test_only_what_x_shows_no_more_was_taken_down(status, content):
+    with answering(status, content) as (channel, _):
+        assert isinstance(channel.delete(Receipt("12", AT)), Unavailable)
 
 
 def test_what_others_posted_is_not_ours_to_take_down(rig, channel):
@@ -651,7 +660,10 @@ POSTING = [
     ),
     (problem(403, "You have reached your daily limit for sending Tweets."), Throttled, "403"),
     ((403, "<html>Attention required</html>"), Unavailable, "403"),
-    ((404, ""), Refused, "404"),
+    ((400, "<html>Bad request</html>"), Unavailable, "400"),
+    ((404, ""), Unavailable, "404"),
+    ((405, "<html>"), Unavailable, "405"),
+    (problem(404, "Not Found"), Refused, "404"),
     (problem(408, "Timeout"), Uncertain, "408"),
     (problem(409, "Conflict"), Uncertain, "409"),
     (problem(413, "Too large"), Refused, "413"),

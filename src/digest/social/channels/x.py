@@ -143,10 +143,21 @@ class XChannel:
     def delete(self, receipt: Receipt) -> Trouble | None:
         route = f"/2/tweets/{quote(receipt.remote_id, safe='')}"
         answer = self._line.ask("delete", "DELETE", route)
-        if isinstance(answer, Answer):
-            deleted = dig(answer.body, "data", "deleted")
-            return None if isinstance(deleted, bool) else unreadable("delete")
-        return None if answer.code == "404" else answer
+        if not isinstance(answer, Answer):
+            return self._still_there(receipt) if answer.code == "404" else answer
+        match dig(answer.body, "data", "deleted"):
+            case True:
+                return None
+            case False:
+                return self._still_there(receipt)
+        return unreadable("delete")
+
+    def _still_there(self, receipt: Receipt) -> Trouble | None:
+        """None where the post is gone: whatever stands before X may answer "not found"."""
+        still = self.read([receipt])
+        if not isinstance(still, tuple):
+            return still
+        return None if still == (None,) else Unavailable("X does not take the post down")
 
     def _posted_since(self, start: datetime) -> list[dict[str, object]] | Trouble:
         me = self._my_id()

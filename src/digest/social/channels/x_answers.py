@@ -33,9 +33,10 @@ LONGEST_WAIT = timedelta(days=32)
 DETAIL_LENGTH = 200
 
 BAD_REQUEST = 400
-UNAUTHORIZED = 401
-PAYMENT_REQUIRED = 402
+#: By what X takes nothing of the account, whatever it is asked for.
+STOPPED = {401: "X does not take the keys of the account", 402: "out of credits at X"}
 FORBIDDEN = 403
+TOO_LARGE = 413
 TOO_MANY = 429
 #: Definite by their number, but said by proxies too while the request may go on behind them.
 IN_DOUBT = frozenset({408, 409, 425})
@@ -69,14 +70,15 @@ def trouble_in(answer: Answer, call: Call, now: datetime) -> Trouble | None:
         return None
     if status == TOO_MANY:
         return Throttled(detail, "429", wait_of(answer.headers, now), call)
-    if status == UNAUTHORIZED:
-        return Unauthorized(f"X does not take the keys of the account: {detail}", "401")
-    if status == PAYMENT_REQUIRED:
-        return Unauthorized(f"out of credits at X: {detail}", "402")
-    if status == FORBIDDEN:
-        return _forbidden(answer, call, now)
+    if status in STOPPED:
+        return Unauthorized(f"{STOPPED[status]}: {detail}", str(status))
     if status // 100 != 4 or status in IN_DOUBT:  # noqa: PLR2004  # every 4xx
         return lost(call, detail, str(status))
+    if not isinstance(answer.body, dict) and status != TOO_LARGE:
+        # A page: something before X's API turned us away.
+        return Unavailable(detail, str(status))
+    if status == FORBIDDEN:
+        return _forbidden(answer, call, now)
     if status == BAD_REQUEST and call == "post" and _MEDIA_GONE.search(_words(answer)):
         # Uploads live a day: prepared anew, the snippet may well be taken.
         return Unavailable(detail, "400")
@@ -110,9 +112,6 @@ def detail_of(answer: Answer) -> str:
 
 def _forbidden(answer: Answer, call: Call, now: datetime) -> Trouble:
     words, detail = _words(answer), detail_of(answer)
-    if not isinstance(answer.body, dict):
-        # A page: something before X's API turned us away.
-        return Unavailable(detail, "403")
     if _STOPS.search(words):
         return Unauthorized(detail, "403")
     if _DAILY.search(words):
