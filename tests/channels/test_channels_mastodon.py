@@ -283,9 +283,15 @@ def test_a_redirect_is_not_followed(server, channel):
     assert not server.statuses
 
 
-def test_a_page_that_knows_no_such_address_is_no_answer_about_the_parent(server, channel):
-    server.instead.append((CREATE, Answer(404, b"<h1>not here</h1>")))
+@pytest.mark.parametrize("status", [400, 404, 405, 406, 451])
+def test_a_page_before_the_instance_refuses_nothing_and_knows_no_parent(server, channel, status):
+    server.instead.append((CREATE, Answer(status, b"<h1>not here</h1>")))
     assert isinstance(publish(channel, snippet()), Unavailable)
+
+
+def test_a_picture_too_large_for_what_stands_before_the_instance_is_refused(server, channel):
+    server.instead.append(("POST /api/v2/media", Answer(413, b"<h1>too large</h1>")))
+    assert isinstance(channel.prepare([snippet(picture=picture())], None), Refused)
 
 
 def test_a_parent_that_is_gone_is_told_apart(server, channel):

@@ -31,6 +31,8 @@ _LONGEST_SAYING = 200
 _TELLS_NOTHING = {408, 409, 425}
 _OPERATOR = {401, 402, 403}
 _NOT_FOUND = 404
+#: Servers before an instance have limits of their own, and say so by a page.
+_TOO_LARGE = 413
 _INVALID = 422
 _THROTTLED = 429
 #: Parts of the reasons of a 422 that goes away when the picture is uploaded anew.
@@ -77,8 +79,8 @@ def _fault_of_ours(reason: str, status: int, asked: Asked, *, in_words: bool) ->
     if status == _NOT_FOUND and asked.window == "read":
         # Statuses that are gone do not come here: this is the account, or the API itself.
         return Unauthorized(f"{reason}; there is no account of this token, or no Mastodon", "404")
-    if status == _NOT_FOUND and not in_words:
-        return Unavailable(f"{reason}; this is no answer of a Mastodon", "404")
+    if not in_words and status != _TOO_LARGE:
+        return Unavailable(f"{reason}; this is no answer of a Mastodon", str(status))
     if status == _INVALID and any(words in reason for words in _PICTURE_NOT_READY):
         return Unavailable(reason, "media-not-ready")
     return Refused(reason, str(status))
