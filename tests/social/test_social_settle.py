@@ -47,7 +47,7 @@ def mastodon(house):
     return made
 
 
-def until_done(house, *, step=2 * MINUTE, most=20):
+def until_done(house, *, step=5 * MINUTE, most=20):
     for _ in range(most):
         house.later(step)
         house.publish()
@@ -62,10 +62,10 @@ def until_done(house, *, step=2 * MINUTE, most=20):
 def test_whatever_happens_it_is_out_once_in_the_end(*, house, network, accepted, trouble, jump):
     network.lag = network.traits.seen_after
     in_doubt(house, network, accepted=accepted)
-    times = {None: 0, "away": 1, "down for hours": 40}[trouble]
+    times = {None: 0, "away": 1, "down for hours": 6}[trouble]
     network.finding = [Unavailable("away")] * times
     house.later(jump)
-    until_done(house, most=80)
+    until_done(house, most=50)
     assert (network.took("a1"), network.took("a2")) == (1, 1)
     assert network.parents["a2"] == "a1"
 
