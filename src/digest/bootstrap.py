@@ -85,10 +85,12 @@ class App:
         from digest.social.preview import preview_folder
         from digest.social.remembered import limits_of
 
-        if self.config.channels[slug].kind == "preview":
+        declared = self.config.channels[slug]
+        if declared.kind == "preview":
             return None
+        where = f"{declared.network} {declared.server}"
         folder = preview_folder(self.var) / "limits"
-        return limits_of(slug, folder, lambda: self.channel(slug).limits(), self.clock())
+        return limits_of(slug, where, folder, lambda: self.channel(slug).limits(), self.clock())
 
     @cached_property
     def _channels(self) -> dict[str, Channel]:

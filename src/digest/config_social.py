@@ -249,6 +249,15 @@ class Channel(Declared):
         return self
 
     @property
+    def server(self) -> str:
+        """Where its account is; empty for a preview."""
+        if self.mastodon is not None:
+            return self.mastodon.url
+        if self.bluesky is not None:
+            return self.bluesky.service
+        return self.x.api_url if self.x is not None else ""
+
+    @property
     def price_list(self) -> Prices:
         """What its calls cost."""
         if self.prices is not None:

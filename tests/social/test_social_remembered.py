@@ -13,9 +13,10 @@ from digest.social.remembered import limits_of
 LIMITS = Limits(500, 23, 16_000_000, ("image/jpeg", "image/png"), 33_000_000, 1500)
 NEWER = Limits(5000, None, 16_000_000, ("image/jpeg",))
 WRITTEN = (
-    b'{"at": "%s", "limits": {"characters": %s, "link_weight": 23, "picture_bytes": 1,'
+    b'{"at": "%s", "where": "mastodon https://example.social", "limits": {"characters": %s, "link_weight": 23, "picture_bytes": 1,'
     b' "picture_types": ["image/jpeg"]}}'
 )
+HERE = "mastodon https://example.social"
 DOWN = Unavailable("the instance does not answer")
 
 
@@ -30,7 +31,9 @@ def asked(folder, now):
 
     def ask(answer, *, after=timedelta(0)):
         questions = []
-        limits = limits_of("toots", folder, lambda: questions.append(1) or answer, now + after)
+        limits = limits_of(
+            "toots", HERE, folder, lambda: questions.append(1) or answer, now + after
+        )
         return limits, bool(questions)
 
     return ask
@@ -91,13 +94,20 @@ def test_an_answer_of_tomorrow_is_not_believed(asked):
 
 
 def test_each_channel_has_its_own(folder, now):
-    limits_of("one", folder, lambda: LIMITS, now)
-    assert limits_of("other", folder, lambda: NEWER, now) == NEWER
+    limits_of("one", HERE, folder, lambda: LIMITS, now)
+    assert limits_of("other", HERE, folder, lambda: NEWER, now) == NEWER
     assert (folder / "one.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_channel_that_moved_has_the_limits_of_where_it_is(folder, now, caplog):
+    limits_of("one", HERE, folder, lambda: LIMITS, now)
+    there = "mastodon https://example.town"
+    assert limits_of("one", there, folder, lambda: DOWN, now) is None
+    assert limits_of("one", there, folder, lambda: NEWER, now) == NEWER
 
 
 def test_where_nothing_can_be_written_it_is_asked_each_time(tmp_path, now, caplog):
     (tmp_path / "file").write_text("")
     for _ in range(2):
-        assert limits_of("one", tmp_path / "file", lambda: LIMITS, now) == LIMITS
+        assert limits_of("one", HERE, tmp_path / "file", lambda: LIMITS, now) == LIMITS
     assert "not remembered" in caplog.text

@@ -28,24 +28,26 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class _Answer:
     at: AwareDatetime
+    #: Who answered: a channel may get another account.
+    where: str
     limits: Limits
 
 
 def limits_of(
-    slug: str, folder: Path, ask: Callable[[], Limits | Trouble], now: datetime
+    slug: str, where: str, folder: Path, ask: Callable[[], Limits | Trouble], now: datetime
 ) -> Limits | None:
-    """The limits of the channel `slug`, asked for once a day.
+    """The limits of the channel `slug`, asked for once a day of the server `where` it is.
 
     Where asking fails, those of before, however old; None where there are none.
     """
     path = folder / f"{slug}.json"
-    known = _read(path)
+    known = _read(path, where)
     # What was asked in the future was asked by a clock that was wrong.
     if known is not None and timedelta(0) <= now - known.at < LASTS:
         return known.limits
     limits = ask()
     if isinstance(limits, Limits):
-        _write(path, _Answer(now, limits))
+        _write(path, _Answer(now, where, limits))
         return limits
     if known is None:
         log.warning("channel %s: its limits are not known: %s", slug, limits.reason)
@@ -59,11 +61,12 @@ def limits_of(
     return known.limits
 
 
-def _read(path: Path) -> _Answer | None:
+def _read(path: Path, where: str) -> _Answer | None:
     try:
-        return _adapter().validate_json(path.read_bytes())
+        known = _adapter().validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
+    return known if known.where == where else None
 
 
 def _write(path: Path, answer: _Answer) -> None:
