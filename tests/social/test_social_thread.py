@@ -24,6 +24,8 @@ from digest.social.style import Style, style_of
 from digest.social.thread import LinkCard, Subject, Thread, Unthreadable, make_thread
 from digest.social.wording import WORD_JOINER, fill, inert
 
+#: What Mastodon makes a hashtag of, or anything that is like one.
+MASTODON_TAG = re.compile(r"(?<![\w&/])#(\w*[^\W\d_]\w*)")
 TEMPLATES = Path(__file__).parents[2] / "templates"
 DAY = datetime(2026, 1, 5, 9, tzinfo=UTC)
 URL = "https://commonthreads.org/2026/01/05/the-joins/"
@@ -142,7 +144,13 @@ def test_a_post_without_text_is_one_snippet(text):
 
 def test_a_list_without_sentences_is_taken_from_its_beginning():
     _, last = texts(a_thread(a_post(text="bread\n\nsalt\n\nwater")))
-    assert last.startswith("bread salt water")
+    assert last.startswith("bread\nsalt\nwater\n\n")
+
+
+def test_what_is_cut_short_announces_nothing_more():
+    text = "The list of " + ", ".join(f"thing {n}" for n in range(200)) + ": that was all"
+    _, last = texts(a_thread(a_post(text=text)))
+    assert re.search(r"thing \d+…\n", last)
 
 
 def test_a_title_too_long_is_cut_at_a_word_and_noted():
@@ -364,6 +372,47 @@ def test_a_posts_own_hashtags_are_written_so_that_they_can_be_read_aloud():
     post = a_post(text="A post for the #socialcarefuture series, and for #housing too.")
     _, item = texts(a_thread(post, subject=FUTURE, text="whole"))
     assert "#SocialCareFuture series, and for #housing too." in item
+
+
+def test_a_posts_own_hashtags_are_under_the_cap_too():
+    post = a_post("On #One and #one", "We are #1: #Two, (#Three) #Four; C#x, #IPC and #Five_5.")
+    root, item = texts(thread := a_thread(post, text="whole", tags=TagPlan(most=2)))
+    assert tags_in(root) == ["One", "one", "IPC"]
+    assert tags_in(item) == ["Two"]
+    assert MASTODON_TAG.findall(item) == ["Two", "Three"]
+    assert "We are #1: " in item
+    assert f"#{WORD_JOINER}Four" in item
+    assert "#Four, #IPC, #Five_5 would have been hashtags: they stand as text" in thread.notes
+
+
+def test_a_channel_without_hashtags_has_none_of_the_posts_own():
+    post = a_post("On #One", "A post for #Two, and nobody else.")
+    thread = a_thread(post, text="whole", tags=TagPlan(most=0))
+    assert not any(MASTODON_TAG.findall(text) for text in texts(thread))
+
+
+def test_an_address_within_the_link_calls_nobody():
+    """Mastodon looks for mentions before it looks for links, and not behind a slash."""
+    post = a_post(url="https://commonthreads.org/@writer/?to=@a&-@eve@example.social")
+    link = links_in(texts(a_thread(post, MASTODON))[-1])[0]
+    assert link == "https://commonthreads.org/@writer/?to=@a&-%40eve@example.social"
+
+
+@pytest.mark.parametrize(("network", "most"), [(X, 1000), (MASTODON, 1500), (BLUESKY, 2000)])
+def test_an_alt_text_longer_than_its_network_takes_is_cut_at_a_word_and_it_is_said(network, most):
+    long = "Rows of knitting " * 200
+    post = replace(a_post(), image=Image("https://commonthreads.org/joins.png", long))
+    thread = a_thread(post, network)
+    alt = thread.snippets[0].image.alt
+    assert most - 20 < len(alt) <= most
+    assert alt.endswith(("knitting…", "of…", "Rows…"))
+    assert thread.notes == (f"the alt text was cut to the {most} characters of {network.name}",)
+
+
+def test_an_instance_says_how_long_an_alt_text_may_be():
+    post = replace(a_post(), image=Image("https://commonthreads.org/joins.png", "Wool " * 30))
+    instance = network_of("mastodon", Limits(500, 23, 1, (), alt_characters=100))
+    assert len(a_thread(post, instance).snippets[0].image.alt) <= 100
 
 
 def test_stock_symbols_stay_text():

@@ -23,6 +23,8 @@ ELLIPSIS = "…"
 CLOSING = "\"'\u201d\u2019\u00bb)]"
 OPENING = "\"'\u201c\u2018\u00ab(["
 _DASHES = frozenset("-\u2013\u2014")
+#: Announces what an ellipsis then does not bring.
+_BEFORE_MORE = " ,;:-\u2013\u2014"
 #: After these a full stop ends no sentence ...
 _ABBREVIATIONS = frozenset(
     ["mr", "mrs", "ms", "dr", "prof", "st", "rev", "vs", "cf", "eg", "e.g", "ie", "i.e", "al"]
@@ -70,10 +72,13 @@ def split_over(
     return Split(tuple(pieces), tuple(left_out))
 
 
-def beginning(text: str, fits: Callable[[str], bool]) -> str:
-    """As many whole sentences from the beginning as fit; else as many words; "" for none."""
+def beginning(text: str, fits: Callable[[str], bool], *, paragraphs: str = "\n\n") -> str:
+    """As many whole sentences from the beginning as fit; else as many words; "" for none.
+
+    `paragraphs` stands between two paragraphs.
+    """
     found = ""
-    for glue, sentence in _glued(text, "\n\n"):
+    for glue, sentence in _glued(text, paragraphs):
         if not fits(longer := f"{found}{glue if found else ''}{sentence}"):
             return found or shorten(sentence, fits)
         found = longer
@@ -87,7 +92,9 @@ def shorten(text: str, fits: Callable[[str], bool]) -> str:
         return " ".join(words)
     most = _most(words, fits)
     if most:
-        return " ".join(words[:most]) + ELLIPSIS
+        cut = " ".join(words[:most])
+        smooth = cut.rstrip(_BEFORE_MORE) + ELLIPSIS
+        return smooth if smooth != ELLIPSIS and fits(smooth) else cut + ELLIPSIS
     head, _ = _cut(words[0], fits) if words else ("", "")
     return head
 

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from digest.social.fit import CLOSING, ELLIPSIS, OPENING, sentences, split
+from digest.social.fit import CLOSING, ELLIPSIS, OPENING, beginning, sentences, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,8 +51,9 @@ def key_pieces(title: str, text: str, fits: Callable[[str], bool], most: int) ->
         return tuple(s.text for s in sorted(whole, key=lambda s: s.place))
     if ranked:
         return split(ranked[0].text, fits).pieces[:most]
-    beginning = (s for s in sentences(text[: 4 * LONGEST]) if not _SERIES_NOTE.search(s))
-    return split("\n".join(beginning), fits).pieces[:1]
+    lines = (s for s in sentences(text[: 4 * LONGEST]) if not _SERIES_NOTE.search(s))
+    begun = beginning("\n".join(lines), fits, paragraphs="\n")
+    return (begun,) if begun else ()
 
 
 def best_sentences(title: str, text: str) -> list[str]:
