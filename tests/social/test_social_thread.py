@@ -150,7 +150,7 @@ def test_a_list_without_sentences_is_taken_from_its_beginning():
 def test_what_is_cut_short_announces_nothing_more():
     text = "The list of " + ", ".join(f"thing {n}" for n in range(200)) + ": that was all"
     _, last = texts(a_thread(a_post(text=text)))
-    assert re.search(r"thing \d+…\n", last)
+    assert re.search(r"\w…\n", last)
 
 
 def test_a_title_too_long_is_cut_at_a_word_and_noted():
