@@ -60,7 +60,7 @@ def test_a_thread_is_planned_and_published_once_and_its_page_shows_it(desk):
     assert (idle.state.name, idle.artifacts) == ("Nothing to do", {})
 
     with desk.app() as app, app.store.write() as c:
-        past = app.clock() - timedelta(minutes=30)
+        past = app.clock() - timedelta(seconds=10)
         c.execute(update(publications).values(slot=past))
     dry = desk.flow("publish-social")
     assert "its slot has come" in dry.artifacts["snippets"]
