@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from digest.social.hashtags import into_text, respelled, tags_in
-from digest.social.wording import inert
+from digest.social.wording import capped, inert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from digest.model import Part, Post
     from digest.social.hashtags import Tags
@@ -67,15 +67,17 @@ class Making:
         """The text of a snippet, by the template of this name; `more`: the post goes on.
 
         The first mention of a tag's words becomes the tag; only other tags stand at the end.
-        Hashtags that the post has itself are written as ours are.
+        Hashtags that the post has itself are written as ours are, and count as they do.
         """
+
+        own_title, own_text = self._own(title, text, beside=place.tags)
 
         def say(tags: Iterable[str]) -> str:
             return self.say(
                 self._template(name),
-                title=self._own(title),
-                text=self._own(text),
-                topic=self._own(self.topic),
+                title=own_title,
+                text=own_text,
+                topic=inert(self.topic, block=self.style.tags.block),
                 part=self.part,
                 published=self.post.published,
                 link=place.link,
@@ -98,8 +100,11 @@ class Making:
             return "snippet/only"
         return f"{self.style.template}/{name}"
 
-    def _own(self, words: str) -> str:
-        return inert(words, block=self.style.tags.block)
+    def _own(self, *words: str, beside: Collection[str]) -> list[str]:
+        """The post's words, with no more hashtags in them than there may be beside those tags."""
+        tagging = self.style.tags
+        own = [inert(text, block=tagging.block) for text in words]
+        return capped(own, tagging.most, beside)
 
     def _mentioned(self, said: str, tag: str) -> bool:
         if self.style.tags.in_text:

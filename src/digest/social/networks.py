@@ -49,6 +49,8 @@ class Network:
     bytes_limit: int | None
     #: Whether a link becomes a card only if we make it one.
     takes_cards: bool = False
+    #: Of a picture's alt text.
+    alt_characters: int = 1000
     #: How many hashtags a snippet may bear that stand in no text.
     hidden_tags: int = 0
 
@@ -69,7 +71,12 @@ def network_of(slug: str, limits: Limits | None = None) -> Network:
     network = NETWORKS[slug]
     if limits is None:
         return network
-    known = replace(network, limit=limits.characters, link_weight=limits.link_weight)
+    known = replace(
+        network,
+        limit=limits.characters,
+        link_weight=limits.link_weight,
+        alt_characters=limits.alt_characters,
+    )
     if slug != MASTODON.slug:
         return known
     link_weight = limits.link_weight or LINK_WEIGHT
@@ -121,7 +128,16 @@ def _without_tail(link: str) -> str:
 
 
 X = Network("x", "X", 280, "weighted characters", _measure_x, LINK_WEIGHT, None)
-MASTODON = Network("mastodon", "Mastodon", 500, "characters", _measure_mastodon, LINK_WEIGHT, None)
+MASTODON = Network(
+    "mastodon",
+    "Mastodon",
+    500,
+    "characters",
+    _measure_mastodon,
+    LINK_WEIGHT,
+    None,
+    alt_characters=1500,
+)
 BLUESKY = Network(
     "bluesky",
     "Bluesky",
@@ -131,6 +147,7 @@ BLUESKY = Network(
     None,
     3000,
     takes_cards=True,
+    alt_characters=2000,
     hidden_tags=8,
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -13,7 +13,7 @@ from digest.social.fit import beginning, shorten
 from digest.social.hashtags import choose_tags, tags_in
 from digest.social.key import best_sentences
 from digest.social.networks import links_in
-from digest.social.wording import plain, undone
+from digest.social.wording import plain, undone, undone_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -116,7 +116,8 @@ def make_thread(
 def _escaped(url: str) -> str:
     """A URL whose path is of ASCII; of a host, the network knows more than we."""
     host, rest = re.match(r"(\w+://[^/?#]*)?(.*)", url, re.DOTALL).groups("")  # type: ignore[union-attr]
-    return host + quote(rest, safe=_OF_URLS)
+    # Mastodon looks for mentions in a link too, but not behind these.
+    return host + re.sub(r"(?<![=/\w])@", "%40", quote(rest, safe=_OF_URLS))
 
 
 def _thread(m: Making) -> _Texts | Unthreadable:
@@ -215,10 +216,20 @@ def _image(m: Making, *, has_card: bool) -> tuple[Image | None, tuple[str, ...]]
     if image is None or has_card or not m.style.pictures:
         return None, ()
     if image.alt.strip():
-        return image, ()
+        return _described(image, m.network)
     if m.style.alt_text == "wanted":
         return image, ("the picture goes out without alt text: it has none",)
     return None, ("the picture is left out: it has no alt text",)
+
+
+def _described(image: Image, network: Network) -> tuple[Image, tuple[str, ...]]:
+    """The picture with as much of its alt text as the network takes, and whether that is all."""
+    most = network.alt_characters
+    if len(image.alt) <= most:
+        return image, ()
+    alt = shorten(image.alt, lambda text: len(text) <= most)
+    note = f"the alt text was cut to the {most} characters of {network.name}"
+    return replace(image, alt=alt), (note,)
 
 
 def _about_body(body: Body) -> Iterator[str]:
@@ -232,6 +243,8 @@ def _about(texts: _Texts, m: Making, root: Snippet) -> Iterator[str]:
     """What an editor cannot see at a glance: tags and links that are other than asked for."""
     for link in dict.fromkeys(link for text in texts.said for link in undone(text)):
         yield f"{link} would have been a link: it stands as text"
+    if words := list(dict.fromkeys(tag for text in texts.texts for tag in undone_tags(text))):
+        yield f"{', '.join(words)} would have been hashtags: they stand as text"
     extra = (link for text in texts.texts for link in links_in(text) if link != m.link)
     for link in dict.fromkeys(extra):
         yield f"{link} in the template becomes a link too"

@@ -17,12 +17,15 @@ from digest.errors import ConfigError, Problem
 from digest.social.networks import links_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
 #: Joins without a break and shows nothing (U+2060): after it, no network sees a link or mention.
 WORD_JOINER = "\N{WORD JOINER}"
 
+#: Whatever some network might make a hashtag of; none does without a letter.
+_ANY_TAG = re.compile(r"(?<![\w&/])([#\uff03])(?=(\w*[^\W\d_]\w*))")
+_UNDONE_TAG = re.compile(rf"[#\uff03]{WORD_JOINER}(\w+)")
 _REFUSED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
@@ -70,6 +73,25 @@ def inert(text: str, *, block: Collection[str] = ()) -> str:
         for link in dict.fromkeys(links):
             text = text.replace(link, link.replace(".", f"{WORD_JOINER}."))
     return text
+
+
+def capped(texts: Iterable[str], most: int, beside: Collection[str]) -> list[str]:
+    """The texts with `most` different hashtags at most, `beside` among them; others stay words."""
+    had = {tag.casefold() for tag in beside}
+
+    def mark(found: re.Match[str]) -> str:
+        tag = found[2].casefold()
+        if tag not in had and len(had) >= most:
+            return found[1] + WORD_JOINER
+        had.add(tag)
+        return found[1]
+
+    return [_ANY_TAG.sub(mark, text) for text in texts]
+
+
+def undone_tags(text: str) -> list[str]:
+    """What would be hashtags of a text, had `inert` and `capped` not made words of them."""
+    return list(dict.fromkeys(f"#{found[1]}" for found in _UNDONE_TAG.finditer(text)))
 
 
 def undone(text: str) -> list[str]:
