@@ -160,7 +160,7 @@ def test_a_standing_thread_says_what_it_goes_on_from_and_leads_there():
     after = replace(a_thread(), thread_id=2, form="standing", after_id=1)
     tree = seen(before, after)
     about = one(tree, "#of-2 .why")
-    assert about.text().startswith("planned part of a standing thread, goes on from thread 1")
+    assert about.text().startswith("planned thread 2: part of a standing thread, goes on from")
     assert one(about, "a").attributes["href"] == "#of-1"
     assert tree.css_first("#of-1") is not None
 
