@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 #: The clock goes on so far from one run to the next: longer than any network is behind.
 STEP = timedelta(seconds=90)
+#: So far apart are runs that a schedule starts.
+A_SCHEDULE = timedelta(minutes=10)
 #: So many threads are planned, of which each goes on from the one before.
 THREADS = 2
 #: All day long, so that what is planned three hours ago is due.
@@ -132,6 +134,7 @@ class Siege:
         """Run until nothing is to do any more; how many runs that took."""
         for number in range(1, most + 1):
             self.change("DELETE FROM stops")
+            self.later(A_SCHEDULE)
             assert self.publish() == 0
             if not self.count(f"SELECT count(*) FROM publications WHERE {UNDERWAY}"):
                 return number
