@@ -62,8 +62,20 @@ class Network:
 
 def links_in(text: str) -> list[str]:
     """Everything that some network would make a link of, "care.social" included."""
-    full = [_without_tail(found[0]) for found in _LINK.finditer(text)]
+    full = [without_tail(found[0]) for found in _LINK.finditer(text)]
     return full + [link for link in x_links(text) if not link.lower().startswith("http")]
+
+
+def without_tail(link: str) -> str:
+    """A link without the marks that end the sentence or the parenthesis it stands in."""
+    unopened = link.count(")") - link.count("(")
+    while True:
+        shorter = link.rstrip(_ENDS_SENTENCES)
+        if unopened > 0 and shorter.endswith(")"):
+            shorter, unopened = shorter[:-1], unopened - 1
+        if shorter == link:
+            return link
+        link = shorter
 
 
 def network_of(slug: str, limits: Limits | None = None) -> Network:
@@ -97,7 +109,7 @@ def _measure_mastodon(text: str, link_weight: int = LINK_WEIGHT) -> int:
 @lru_cache(maxsize=1 << 10)
 def _weighed(link: str, link_weight: int) -> str:
     """As many characters as a link costs: whole where Mastodon may see none, as on localhost."""
-    whole = _without_tail(link)
+    whole = without_tail(link)
     seen = next((found for found in x_links(whole) if whole.startswith(found)), "")
     cost = link_weight + len(whole) - len(seen) if seen else max(len(whole), link_weight)
     return "x" * cost + link[len(whole) :]
@@ -113,18 +125,6 @@ def _clusters(text: str) -> int:
     if not _CONJUNCT.search(text):
         return len(found)
     return len(found) + sum(len(_CONJUNCT.findall(one[:-1])) for one in found)
-
-
-def _without_tail(link: str) -> str:
-    """A link without the marks that end the sentence or the parenthesis it stands in."""
-    unopened = link.count(")") - link.count("(")
-    while True:
-        shorter = link.rstrip(_ENDS_SENTENCES)
-        if unopened > 0 and shorter.endswith(")"):
-            shorter, unopened = shorter[:-1], unopened - 1
-        if shorter == link:
-            return link
-        link = shorter
 
 
 X = Network("x", "X", 280, "weighted characters", _measure_x, LINK_WEIGHT, None)

@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from digest.social.graphemes import graphemes
+from digest.social.networks import without_tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,6 @@ TAG_GRAPHEMES, TAG_BYTES = 64, 640
 
 _FACET = "app.bsky.richtext.facet"
 _LINK = re.compile(r"(?<!\w)https?://[^\s/<>\"“”«»][^\s<>\"“”«»]*", re.IGNORECASE)
-_ENDS_SENTENCES = ".,;:!?'\u2019\u2026*_~"
 
 
 def facets_of(text: str) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ def _facet(text: str, span: tuple[int, int], feature: dict[str, str]) -> dict[st
 
 def _links(text: str) -> Iterator[tuple[tuple[int, int], str]]:
     for found in _LINK.finditer(text):
-        link = _without_tail(found[0])
+        link = without_tail(found[0])
         yield (found.start(), found.start() + len(link)), link
 
 
@@ -67,15 +67,3 @@ def _tag_pattern() -> re.Pattern[str]:
     )
     pattern: re.Pattern[str] = regex.compile(rf"{before}#((?=[\p{{Nd}}_]*\p{{L}}){first}{rest})")
     return pattern
-
-
-def _without_tail(link: str) -> str:
-    """A link without the marks that end the sentence or the parenthesis it stands in."""
-    unopened = link.count(")") - link.count("(")
-    while True:
-        shorter = link.rstrip(_ENDS_SENTENCES)
-        if unopened > 0 and shorter.endswith(")"):
-            shorter, unopened = shorter[:-1], unopened - 1
-        if shorter == link:
-            return link
-        link = shorter
