@@ -11,9 +11,11 @@ from digest.errors import UsageError
 from digest.mail.worker import working
 from digest.model import DeliveryState
 from digest.social import settle, undoing
+from digest.social.drift import planned_anew
 from digest.social.money import from_micros, month_of
 from digest.social.press import Turn
 from digest.social.preview import refresh_preview
+from digest.social.thread import Thread
 from digest.social.workshop import press_of
 from digest.store import publications as ledger
 from digest.store import social as store
@@ -109,10 +111,11 @@ def undo_thread(app: App, thread_id: int, act: Act) -> Undone:
     return undone
 
 
-def release_thread(app: App, thread_id: int, act: Act) -> Released:
+def release_thread(app: App, thread_id: int, act: Act, *, anew: bool = False) -> Released:
     """Let a held thread go on as it was planned, from now where its slot is too old.
 
-    UsageError where it is not held, or its post is gone.
+    With `anew` it is made of its post as that is now; only before anything of it was tried.
+    UsageError where it is not held, its post is gone, or no thread can be made of it.
     """
     press, thread = _press(app, thread_id), thread_of(app, thread_id)
     (channel,) = press.declared.values()
@@ -123,9 +126,14 @@ def release_thread(app: App, thread_id: int, act: Act) -> Released:
             f"the post of thread {thread_id} is gone: digest ingest --whole if it is back,"
             f" or digest social undo {thread_id}"
         )
+    made = _made(press, thread) if anew else None
     with app.store.write() as c:
+        if made:
+            parts = ledger.of_thread(c, thread_id)
+            snippets = planned_anew(made, channel, parts[0].slot, parts[0].language)
+            store.remake_thread(c, thread, snippets, thread.content_hash, act.at)
         store.release_thread(c, thread_id)
-        # What it was held for is decided: it goes out as planned.
+        # What it was held for is decided: it is not compared with this version again.
         store.compared(c, thread_id, thread.content_hash)
         waiting = (one for one in ledger.of_thread(c, thread_id) if one.state == S.PENDING)
         first = next(waiting, None)
@@ -134,6 +142,16 @@ def release_thread(app: App, thread_id: int, act: Act) -> Released:
     refresh_preview(app)
     slot = max(first.slot, act.at) if first else None
     return Released(thread_of(app, thread_id), slot, thread.held_why or "")
+
+
+def _made(press: Press, thread: ThreadRow) -> Thread:
+    if any(one.state != S.PENDING or one.attempts for one in thread.publications):
+        raise UsageError(f"thread {thread.thread_id} has begun: it can only go on as planned")
+    made = press.workshop.remake(thread)
+    if isinstance(made, Thread):
+        return made
+    why = made.reason if made else "its post left the series or theme"
+    raise UsageError(f"thread {thread.thread_id} cannot be made anew: {why}")
 
 
 def _press(app: App, thread_id: int) -> Press:
@@ -153,15 +171,10 @@ def stop(app: App, channel: str | None, act: Act) -> Stop | None:
 
 
 def start(app: App, channel: str | None) -> bool:
-    """Lift the stop of a channel, or the one of all; False where there is none.
-
-    A channel that waits for the month to end, its money spent, is let go as well: where the
-    cap is reached still, it waits again at the next publishing.
-    """
+    """Lift the stop of a channel, or the one of all; False where there is none."""
     slug = _named(app, channel)
     with app.store.write() as c:
-        lifted = standstill.start(c, slug)
-        return standstill.forget_wait(c, slug, "money") or lifted
+        return standstill.start(c, slug)
 
 
 def _named(app: App, channel: str | None) -> str:

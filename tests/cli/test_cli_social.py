@@ -234,6 +234,24 @@ def test_a_held_thread_waits_for_its_editor_however_long(editor):
     assert "is not held" in editor.run("social", "release", str(number), code=2).err
 
 
+def test_a_held_thread_can_be_made_anew_from_its_edited_post(editor):
+    thread = planned(editor)
+    number, post = thread["thread_id"], thread["post_id"]
+    with ledger(editor) as (app, _):
+        now = app.clock()
+    change(editor, threads, number, held_at=now, held_why="its post was edited", post_hash="old")
+    change(editor, posts, post, title="Another title altogether")
+    editor.run("social", "release", str(number), "--anew")
+    shown = editor.json("social", "status", str(number))
+    assert shown["publications"][0]["text"].startswith("Another title altogether")
+    assert (shown["held_at"], shown["standing"]) == (None, "planned")
+    let_come(editor, thread_id=number)
+    assert "5 of 5: submitted" in editor.run("social", "publish").out
+    change(editor, threads, number, held_at=now, held_why="why")
+    refused = editor.run("social", "release", str(number), "--anew", code=2).err
+    assert "has begun: it can only go on as planned" in refused
+
+
 def test_what_is_held_since_its_post_is_gone_cannot_be_released(editor):
     thread = planned(editor)
     with ledger(editor) as (app, _):

@@ -274,6 +274,9 @@ def _tell_undone(thread: ThreadRow, undone: Undone, *, as_json: bool) -> None:
 
 def release(
     thread: ThreadId,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Make it anew from its post as that is now.")
+    ] = False,
     by: By = None,
     home: Home = None,
     as_json: Json = False,
@@ -286,9 +289,9 @@ def release(
     from digest.model import Act
     from digest.threads import release_thread
 
-    with opened(home) as app, recorded(app, "social release", by, thread=thread) as run:
+    with opened(home) as app, recorded(app, "social release", by, thread=thread, anew=anew) as run:
         act = Act(who(by), app.clock(), "digest social release")
-        released = release_thread(app, thread, act)
+        released = release_thread(app, thread, act, anew=anew)
         run.reason = f"was held: {released.why}"
         shown = released.thread
         if as_json:
@@ -341,8 +344,8 @@ def start(
 ) -> None:
     """Let a stopped channel go on, or lift the stop of all.
 
-    A channel that waits because its month's money is spent goes on too, where the cap was
-    raised.
+    What a network asked us to wait for, or a month's cap, is no stop: that passes by itself,
+    or when the cap is raised.
 
     Example: digest social start mastodon
     """

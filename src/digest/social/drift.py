@@ -21,7 +21,9 @@ from digest.store import social as threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
+    from digest.config_social import Channel
     from digest.errors import Unavailable
     from digest.ports import Trouble
     from digest.social.press import Turn
@@ -95,11 +97,23 @@ def _remake(
     turn: Turn, batch: Sequence[Publication], thread: ThreadRow, made: Thread, why: str
 ) -> None:
     press, now = turn.press, turn.press.clock()
-    slots = press.declared[thread.channel].slots
-    at_once = press.declared[thread.channel].goes_at_once
-    pace = timedelta(minutes=0 if at_once else slots.pace_minutes)
     begin = thread.publications[0].slot
-    snippets = [
+    channel = press.declared[thread.channel]
+    snippets = planned_anew(made, channel, begin, batch[0].language)
+    with press.store.write() as c:
+        if not threads.remake_thread(c, thread, snippets, thread.content_hash, now):
+            ledger.unclaim(c, batch, turn.worker, now)
+            return
+    log.info("thread %s on %s was made anew: %s", thread.thread_id, thread.channel, why)
+    turn.notices.append(f"{named(thread)} was made anew: {why}")
+
+
+def planned_anew(
+    made: Thread, channel: Channel, begin: datetime, language: str
+) -> list[threads.PlannedSnippet]:
+    """The snippets of a thread made anew, the first in this slot, as paced as its channel is."""
+    pace = timedelta(minutes=0 if channel.goes_at_once else channel.slots.pace_minutes)
+    return [
         threads.PlannedSnippet(
             one.text,
             one.measured,
@@ -107,16 +121,10 @@ def _remake(
             begin + pace * index,
             one.card,
             one.tags,
-            batch[0].language,
+            language,
         )
         for index, one in enumerate(made.snippets)
     ]
-    with press.store.write() as c:
-        if not threads.remake_thread(c, thread, snippets, thread.content_hash, now):
-            ledger.unclaim(c, batch, turn.worker, now)
-            return
-    log.info("thread %s on %s was made anew: %s", thread.thread_id, thread.channel, why)
-    turn.notices.append(f"{named(thread)} was made anew: {why}")
 
 
 def _is_same(thread: ThreadRow, made: Thread) -> bool:
