@@ -385,6 +385,13 @@ def test_a_posts_own_hashtags_are_under_the_cap_too():
     assert "#Four, #IPC, #Five_5 would have been hashtags: they stand as text" in thread.notes
 
 
+def test_a_hashtag_over_the_cap_becomes_no_link_instead():
+    post = a_post("/#One", "#care.social is what we talk about, and #Two.")
+    thread = a_thread(post, text="whole", tags=TagPlan(most=0))
+    assert [link for text in texts(thread) for link in links_in(text)] == [URL]
+    assert f"/#{WORD_JOINER}One" in texts(thread)[0]
+
+
 def test_a_channel_without_hashtags_has_none_of_the_posts_own():
     post = a_post("On #One", "A post for #Two, and nobody else.")
     thread = a_thread(post, text="whole", tags=TagPlan(most=0))

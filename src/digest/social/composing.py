@@ -103,8 +103,8 @@ class Making:
     def _own(self, *words: str, beside: Collection[str]) -> list[str]:
         """The post's words, with no more hashtags in them than there may be beside those tags."""
         tagging = self.style.tags
-        own = [inert(text, block=tagging.block) for text in words]
-        return capped(own, tagging.most, beside)
+        # What is no hashtag any more may be a link: "#care.social".
+        return [inert(text, block=tagging.block) for text in capped(words, tagging.most, beside)]
 
     def _mentioned(self, said: str, tag: str) -> bool:
         if self.style.tags.in_text:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 #: Joins without a break and shows nothing (U+2060): after it, no network sees a link or mention.
 WORD_JOINER = "\N{WORD JOINER}"
 
-#: Whatever some network might make a hashtag of; none does without a letter.
-_ANY_TAG = re.compile(r"(?<![\w&/])([#\uff03])(?=(\w*[^\W\d_]\w*))")
 _UNDONE_TAG = re.compile(rf"[#\uff03]{WORD_JOINER}(\w+)")
 _REFUSED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 
@@ -86,7 +84,19 @@ def capped(texts: Iterable[str], most: int, beside: Collection[str]) -> list[str
         had.add(tag)
         return found[1]
 
-    return [_ANY_TAG.sub(mark, text) for text in texts]
+    return [_any_tag().sub(mark, plain(text)) for text in texts]
+
+
+@cache
+def _any_tag() -> re.Pattern[str]:
+    """Whatever some network might make a hashtag of; none does without a letter."""
+    import regex  # type: ignore[import-untyped]  # it ships no types
+
+    of_tags = r"\p{L}\p{M}\p{Nd}_"
+    found: re.Pattern[str] = regex.compile(
+        rf"(?<![{of_tags}])([#\uff03])(?=([{of_tags}]*[\p{{L}}\p{{M}}][{of_tags}]*))"
+    )
+    return found
 
 
 def undone_tags(text: str) -> list[str]:
