@@ -87,13 +87,13 @@ FOUND = (Receipt("1", None),)
         (MASTODON_LIKE, None, 9 * SECOND, None),
         (MASTODON_LIKE, AWAY, 9 * SECOND, None),
         (MASTODON_LIKE, None, 10 * SECOND, "pending"),
-        (MASTODON_LIKE, AWAY, 10 * SECOND, "pending"),
-        (MASTODON_LIKE, AWAY, 54 * MINUTE, "pending"),
+        (MASTODON_LIKE, AWAY, 10 * SECOND, "submitting"),
+        (MASTODON_LIKE, AWAY, 54 * MINUTE, "submitting"),
         (MASTODON_LIKE, AWAY, 55 * MINUTE, None),
         (MASTODON_LIKE, None, 55 * MINUTE, "pending"),
         # Bluesky: a name is given once.
         (BLUESKY_LIKE, None, timedelta(0), "pending"),
-        (BLUESKY_LIKE, AWAY, timedelta(0), "pending"),
+        (BLUESKY_LIKE, AWAY, timedelta(0), "submitting"),
         (BLUESKY_LIKE, FOUND, timedelta(0), "submitted"),
     ],
 )

@@ -26,6 +26,8 @@ def room(limit):
         ("“You type,” she said. “I look.”", ["“You type,” she said.", "“I look.”"]),
         ("Wait… what? it cost 3.5 pounds", ["Wait… what? it cost 3.5 pounds"]),
         ("A list\n\nof  lines", ["A list", "of lines"]),
+        ("1. Clusters. And more.\n2. Risk.", ["1. Clusters.", "And more.", "2. Risk."]),
+        ("We began in 2024. In 25. we end", ["We began in 2024.", "In 25. we end"]),
         ("", []),
     ],
 )

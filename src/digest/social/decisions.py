@@ -115,8 +115,8 @@ def verdict(
 ) -> Verdict | None:
     """Return what a look at the network says of a doubt; None where that must wait.
 
-    `tried_at` and `begun_at` are its first and its last attempt, `ended_at` when the last one
-    was given up.
+    "submitting" asks for the very same to be said once more, which tells. `tried_at` and
+    `begun_at` are its first and its last attempt, `ended_at` when the last one was given up.
     """
     soon = now < max(begun_at, ended_at) + traits.seen_after
     match found:
@@ -131,10 +131,10 @@ def verdict(
             return Verdict(DeliveryState.REFUSED, why)
         case None:
             return Verdict(DeliveryState.PENDING, "the network does not have it")
-    # It cannot be seen now. Said again, it is one with the first.
+    # It cannot be seen now. Said again, it is one with the first: it stays in doubt until then.
     same = traits.same_for is not None and now < tried_at + traits.same_for - MARGIN
     if same and not soon:
-        return Verdict(DeliveryState.PENDING, "the network makes one of two for now")
+        return Verdict(DeliveryState.SUBMITTING, "the network makes one of two for now")
     return None
 
 

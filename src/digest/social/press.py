@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from digest.store.engine import Store
     from digest.store.publications import Publication
     from digest.store.social import ThreadRow
+
+
+#: Longer than one call of the slowest network; counts only for workers on other machines.
+LEASE = timedelta(minutes=30)
 
 
 class Workshop(Protocol):

@@ -18,7 +18,7 @@ from digest.model import Act, DeliveryState, Place
 from digest.social import bars
 from digest.social.decisions import LATEST_REST, Decision, decide, given_up
 from digest.social.drift import catch_up, is_as_planned
-from digest.social.press import Line, PublishReport, Turn, line_of, named
+from digest.social.press import LEASE, Line, PublishReport, Turn, line_of, named
 from digest.social.proving import prove_all
 from digest.social.readying import Readied, bare, ready
 from digest.social.settle import look_up, recover
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 S = DeliveryState
-#: Longer than one call of the slowest network; counts only for workers on other machines.
-LEASE = timedelta(minutes=30)
 #: So long a picture that cannot be had is left alone.
 _ANOTHER_TRY = timedelta(minutes=5)
 #: Channels that config no longer names: what is late there is given up after so many hours.
@@ -342,12 +340,7 @@ def _finish(
     decision = decide(outcome, attempts=first.attempts, now=now)
     receipts = outcome if isinstance(outcome, tuple) else (None,) * len(batch)
     with press.store.write() as c:
-        parent = None
-        for one, receipt in zip(batch, receipts, strict=True):
-            ledger.finish(c, one, turn.worker, decision, receipt=receipt, now=now)
-            if parent is not None:
-                ledger.answers(c, one.id, parent.remote_id)
-            parent = receipt
+        ledger.finish_all(c, batch, turn.worker, decision, receipts=receipts, now=now)
         if decision.state is S.SUBMITTED:
             if not press.declared[slug].goes_at_once and now - first.slot > ledger.ON_TIME:
                 ledger.shift(c, batch[-1], now)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from digest.mail.worker import death_certificate
 from digest.model import DeliveryState
 from digest.ports import Trouble
-from digest.social.bars import charge_calls, mind, must_wait
-from digest.social.decisions import Verdict, verdict
-from digest.social.press import Turn
+from digest.social.bars import bar, charge_calls, mind, must_wait
+from digest.social.decisions import Decision, Verdict, verdict
+from digest.social.press import LEASE, Turn
 from digest.store import publications as ledger
 from digest.store import standstill
 from digest.store.social import load_thread
@@ -56,7 +56,8 @@ def recover(press: Press) -> None:
 def look_up(press: Press, slug: str, turn: Turn | None = None) -> int:
     """Decide the channel's uncertain publications where it can tell; returns how many.
 
-    `turn` is told of a channel that its network's answer stops.
+    `turn` is told of a channel that its network's answer stops; where it is a worker's, what
+    cannot be looked up is said once more where the network makes one of two.
     """
     with press.store.read() as c:
         doubtful = ledger.uncertain(c, slug)
@@ -71,7 +72,7 @@ def look_up(press: Press, slug: str, turn: Turn | None = None) -> int:
         found = channel.find([one.body for one in batch if one.body is not None])
         if isinstance(found, Trouble):
             mind(turn, slug, found, press.clock())
-        count += _decide(press, channel, batch, found)
+        count += _decide(turn, channel, batch, found)
         with press.store.read() as c:
             if must_wait(c, slug, "read", press.clock()):
                 break
@@ -91,12 +92,13 @@ def _said_together(
 
 
 def _decide(
-    press: Press,
+    turn: Turn,
     channel: Channel,
     batch: Sequence[Publication],
     found: Receipts | Trouble | None,
 ) -> int:
-    slug, first, now = batch[0].channel, batch[0], press.clock()
+    press, first, now = turn.press, batch[0], turn.press.clock()
+    slug = first.channel
     assert first.tried_at is not None
     assert first.begun_at is not None
     with press.store.write() as c:
@@ -116,7 +118,39 @@ def _decide(
         )
         if decided is None:
             return 0
-        return _write(c, batch, _for_thread(c, first, decided), found, now)
+        if decided.state is not S.SUBMITTING:
+            return _write(c, batch, _for_thread(c, first, decided), found, now)
+        if not _takes_again(c, turn, batch, now):
+            return 0
+    return _say_again(turn, channel, batch)
+
+
+def _takes_again(c: Connection, turn: Turn, batch: Sequence[Publication], now: datetime) -> bool:
+    """Whether these may be said once more, by this worker alone."""
+    press, first = turn.press, batch[0]
+    thread = load_thread(c, first.thread_id)
+    is_wanted = thread is not None and thread.undo_at is None and thread.gone_at is None
+    if not turn.worker or not is_wanted or bar(c, press, first.channel, now):
+        return False
+    return ledger.begin_again(c, batch, turn.worker, now, until=now + LEASE)
+
+
+def _say_again(turn: Turn, channel: Channel, batch: Sequence[Publication]) -> int:
+    """Say what is in doubt once more, to the byte; only an acceptance tells what became of it."""
+    first = batch[0]
+    outcome = channel.publish([one.body for one in batch if one.body is not None])
+    now = turn.press.clock()
+    tried = first.attempts + 1
+    if isinstance(outcome, Trouble):
+        mind(turn, first.channel, outcome, now)
+        decision = Decision(S.UNCERTAIN, tried, outcome.reason, outcome.code)
+    else:
+        decision = Decision(S.SUBMITTED, tried)
+    receipts = outcome if isinstance(outcome, tuple) else (None,) * len(batch)
+    with turn.press.store.write() as c:
+        ledger.finish_all(c, batch, turn.worker, decision, receipts=receipts, now=now)
+    log.info("publication %s on %s: said again, %s", first.id, first.channel, decision.state)
+    return len(batch) if decision.state is S.SUBMITTED else 0
 
 
 def _is_anothers(c: Connection, slug: str, found: Receipts) -> bool:

@@ -60,6 +60,9 @@ def place_of(
     older = [one for one in line if one.undo_at is None]
     if not older:
         return Begin()
+    # What was said a moment ago need not be seen yet.
+    if older[0].is_live and older[0].state_at > press.clock() - channel.traits.seen_after:
+        return place_behind(line, older[0])
     looked = [one for one in older if one.is_live][:LOOKED_AT]
     if looked and wait:
         return Later(wait.reason, wait.until)

@@ -285,6 +285,26 @@ def begin(
     return "go"
 
 
+def begin_again(
+    c: Connection,
+    doubtful: Sequence[Publication],
+    worker: str,
+    now: datetime,
+    *,
+    until: datetime,
+) -> bool:
+    """Write `submitting` for what is in doubt; False where another worker decides about it."""
+    ids = [one.id for one in doubtful]
+    mine = (_P.id.in_(ids), _P.begun_at == doubtful[0].begun_at, _P.settled.is_(None))
+    found = select(_P.id).where(*mine, _P.state == S.UNCERTAIN).with_for_update()
+    if len(c.execute(found).all()) != len(ids):
+        return False
+    values = {"state": S.SUBMITTING, "worker": worker, "lease_until": until}
+    values |= {"state_at": now, "begun_at": now, "attempts": _P.attempts + 1}
+    c.execute(update(publications).where(_P.id.in_(ids)).values(**values))
+    return True
+
+
 def finish(
     c: Connection,
     publication: Publication,
@@ -313,6 +333,24 @@ def finish(
         **_received(receipt),
     }
     return _change(c, publication.id, (S.SUBMITTING, S.UNCERTAIN), values, worker)
+
+
+def finish_all(
+    c: Connection,
+    batch: Sequence[Publication],
+    worker: str,
+    decision: Decision,
+    *,
+    receipts: Sequence[Receipt | None],
+    now: datetime,
+) -> None:
+    """Write what follows from the answer to one call, in which each answers the one before it."""
+    parent = None
+    for one, receipt in zip(batch, receipts, strict=True):
+        finish(c, one, worker, decision, receipt=receipt, now=now)
+        if parent is not None:
+            answers(c, one.id, parent.remote_id)
+        parent = receipt
 
 
 def answers(c: Connection, publication_id: int, remote_id: str) -> None:
