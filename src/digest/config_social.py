@@ -265,6 +265,11 @@ class Channel(Declared):
         return X_PRICES if self.network == "x" else Prices()
 
     @property
+    def bill(self) -> Prices:
+        """What its calls are charged with: a preview costs nothing, whatever it shows."""
+        return self.price_list if self.kind == "account" else Prices()
+
+    @property
     def goes_at_once(self) -> bool:
         """Whether the network takes a thread whole, so that it has no pace."""
         return self.network == "bluesky"

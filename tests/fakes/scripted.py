@@ -325,6 +325,16 @@ def _as_it_was(one) -> Snippet:
     return Snippet(one.text, one.measured, image, card, tuple(one.tags or ()))
 
 
+#: Of accounts that nobody has.
+KEYS = {
+    "x": dict.fromkeys(
+        ("consumer_key", "consumer_secret", "access_token", "access_token_secret"), "k"
+    ),
+    "mastodon": {"url": "https://m.example", "access_token": "k"},
+    "bluesky": {"identifier": "b.example", "app_password": "k"},
+}
+
+
 @dataclass
 class House:
     """A store, its networks and a press; `publish()` is one run at the moment of its clock."""
@@ -355,7 +365,8 @@ class House:
     def add_channel(self, slug="x", network="", *, traits=None, **config) -> Network:
         """Declare a channel; it is as its network is, has no pace, and costs nothing."""
         network = network or (slug if slug in TRAITS else "x")
-        given = {"slots": {"pace_minutes": 0}, "prices": {}, **config}
+        given = {"kind": "account", network: KEYS[network], "slots": {"pace_minutes": 0}}
+        given |= {"prices": {}, **config}
         self.declared[slug] = DeclaredChannel.model_validate({"network": network, **given})
         made = Network(self.moment, traits or TRAITS[network])
         self.networks[slug] = made

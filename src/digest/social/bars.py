@@ -158,7 +158,7 @@ def charge(
     c: Connection, press: Press, slug: str, batch: Sequence[Publication], now: datetime
 ) -> None:
     """Record what saying these costs, before they are said."""
-    prices = press.declared[slug].price_list
+    prices = press.declared[slug].bill
     for one in batch:
         micros = _price_of_saying(one, prices)
         standstill.charge(c, slug, "create", micros, now=now, publication=one.id)
@@ -168,7 +168,7 @@ def charge_media(
     c: Connection, press: Press, slug: str, readied: Sequence[Readied], now: datetime
 ) -> None:
     """Record what was spent on the alt texts of these, whatever becomes of them."""
-    micros = to_micros(press.declared[slug].price_list.media)
+    micros = to_micros(press.declared[slug].bill.media)
     for one in readied:
         if one.snippet.picture and one.snippet.picture.alt:
             standstill.charge(c, slug, "media", micros, now=now, publication=one.publication.id)
@@ -176,7 +176,7 @@ def charge_media(
 
 def charge_calls(c: Connection, press: Press, slug: str, what: str, count: int) -> None:
     """Record what so many posts to "read" or "delete" cost."""
-    prices = press.declared[slug].price_list
+    prices = press.declared[slug].bill
     each = to_micros(prices.read if what == "read" else prices.delete)
     standstill.charge(c, slug, what, each * count, now=press.clock())
 
