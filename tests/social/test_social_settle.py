@@ -10,8 +10,9 @@ from digest.errors import Refused, Throttled, Unauthorized, Unavailable, Uncerta
 from digest.model import Act
 from digest.social.decisions import SHOWN_BY
 from digest.social.settle import settle
+from digest.store import standstill
 from digest.store.social import ask_undo
-from fakes.scripted import DAY, HOUR, MINUTE, Lost
+from fakes.scripted import DAY, HOUR, MINUTE, Killed, Lost, kill
 
 SECOND = timedelta(seconds=1)
 NO_ANSWER = Uncertain("no answer")
@@ -77,6 +78,8 @@ def test_what_is_found_is_out_and_its_thread_goes_on(house, network):
     row = house.row("a1")
     assert (row.state, row.settled) == ("submitted", "found on the network")
     assert (row.remote_id, row.reason, row.code) == (network.of("a1").id, None, None)
+    told = [(line.state, line.reason, line.url) for line in report.lines if line.position == 1]
+    assert told == [("submitted", "was uncertain; found on the network", row.url)]
     assert report.uncertain == 0
     assert network.parents["a2"] == "a1"
     assert house.row("a2").reply_to == network.of("a1").id
@@ -169,6 +172,58 @@ def test_mastodon_is_said_again_with_the_same_key_where_it_cannot_be_read(house,
     assert mastodon.calls.count("publish") == 3
     assert mastodon.took("a1") == 1
     assert house.states() == ["submitted", "submitted"]
+
+
+@pytest.mark.parametrize("again", [NO_ANSWER, Throttled("slow"), Refused("what?"), Unavailable("")])
+def test_said_again_in_vain_it_is_in_doubt_as_before(*, house, mastodon, again):
+    """Whatever is said of the second call says nothing of the first."""
+    in_doubt(house, mastodon, accepted=True)
+    mastodon.finding, mastodon.answers = [Unavailable("timeline is down")] * 2, [again]
+    house.later(MINUTE)
+    assert house.publish().uncertain == 1
+    # The hour of its key passes in silence.
+    house.later(2 * HOUR)
+    assert house.publish().uncertain == 1
+    assert mastodon.calls.count("publish") == 2
+    house.later(MINUTE)
+    assert house.publish().uncertain == 0
+    assert (mastodon.took("a1"), mastodon.took("a2")) == (1, 1)
+
+
+@pytest.mark.parametrize("bar", ["stopped", "quiet", "gone", "taken down"])
+def test_what_must_not_be_said_is_not_said_again_either(*, house, mastodon, bar):
+    thread = in_doubt(house, mastodon, accepted=False)
+    mastodon.finding = [Unavailable("timeline is down")]
+    act = Act("Maya", house.now, "a mistake")
+    with house.store.write() as c:
+        if bar == "stopped":
+            standstill.stop(c, "mastodon", at=house.now, actor="Maya", reason="a mistake")
+        if bar == "taken down":
+            ask_undo(c, thread, act)
+    if bar == "quiet":
+        quiet = {"after": "17:00", "until": "20:00"}
+        house.configure("mastodon", slots={"pace_minutes": 0, "quiet": quiet})
+    if bar == "gone":
+        house.change_post(thread, gone_at=house.now)
+    house.later(MINUTE)
+    house.publish()
+    assert mastodon.calls.count("publish") == 1
+    assert house.row("a1").state == "uncertain"
+
+
+def test_a_crash_while_it_is_said_again_leaves_it_in_doubt(house, mastodon):
+    in_doubt(house, mastodon, accepted=True)
+    mastodon.finding = [Unavailable("timeline is down")] * 2
+    mastodon.before = kill
+    house.later(MINUTE)
+    with pytest.raises(Killed):
+        house.publish()
+    mastodon.before = lambda bodies: None
+    house.later(2 * HOUR)
+    assert house.publish().uncertain == 1
+    house.later(MINUTE)
+    house.publish()
+    assert (mastodon.took("a1"), mastodon.took("a2")) == (1, 1)
 
 
 def test_mastodon_is_left_alone_while_the_first_call_may_still_be_at_work(house, mastodon):

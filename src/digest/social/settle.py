@@ -119,7 +119,7 @@ def _decide(
         if decided is None:
             return 0
         if decided.state is not S.SUBMITTING:
-            return _write(c, batch, _for_thread(c, first, decided), found, now)
+            return _write(c, turn, batch, _for_thread(c, first, decided), found)
         if not _takes_again(c, turn, batch, now):
             return 0
     return _say_again(turn, channel, batch)
@@ -149,6 +149,9 @@ def _say_again(turn: Turn, channel: Channel, batch: Sequence[Publication]) -> in
     receipts = outcome if isinstance(outcome, tuple) else (None,) * len(batch)
     with turn.press.store.write() as c:
         ledger.finish_all(c, batch, turn.worker, decision, receipts=receipts, now=now)
+    for one, receipt in zip(batch, receipts, strict=True):
+        if receipt:
+            turn.add(one, decision.state, "was uncertain; said again as the very same", receipt.url)
     log.info("publication %s on %s: said again, %s", first.id, first.channel, decision.state)
     return len(batch) if decision.state is S.SUBMITTED else 0
 
@@ -168,11 +171,12 @@ def _for_thread(c: Connection, one: Publication, decided: Verdict) -> Verdict:
 
 def _write(
     c: Connection,
+    turn: Turn,
     batch: Sequence[Publication],
     decided: Verdict,
     found: Receipts | Trouble | None,
-    now: datetime,
 ) -> int:
+    now = turn.press.clock()
     receipts = found if isinstance(found, tuple) and decided.state is S.SUBMITTED else None
     count = 0
     for index, one in enumerate(batch):
@@ -185,6 +189,8 @@ def _write(
             ledger.answers(c, one.id, receipts[index - 1].remote_id)
         if not receipts and one.begun_at is not None:
             standstill.uncharge(c, [one.id], one.begun_at)
+        url = receipt.url if receipt else ""
+        turn.add(one, decided.state, f"was uncertain; {decided.how}", url)
         log.info("publication %s on %s: %s, %s", one.id, one.channel, decided.state, decided.how)
     return count
 

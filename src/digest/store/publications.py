@@ -140,9 +140,11 @@ def late(
 ) -> list[Publication]:
     """What could go out and has a slot that is too old; on one channel, or all `besides` some.
 
-    What waits for an editor does so for as long as that takes.
+    What waits for an editor, or for an older instalment, does so for as long as that takes.
     """
-    query = _select().where(_P.state == S.PENDING, ~_young(oldest), _is_next(), _is_open())
+    waits = and_(_P.position == 1, _follows_unfinished())
+    is_late = (_P.state == S.PENDING, ~_young(oldest), _is_next(), _is_open(), ~waits)
+    query = _select().where(*is_late)
     return _rows(c, _of(channel, query.where(_P.channel.not_in(besides))))
 
 
