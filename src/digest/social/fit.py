@@ -31,6 +31,8 @@ _ABBREVIATIONS = frozenset(
 )
 #: ... nor after these before a number.
 _BEFORE_NUMBERS = frozenset(["no", "nos", "p", "pp", "fig", "vol"])
+#: The number of a list's item, at the head of its line.
+NUMBER = r"\d{1,3}\."
 #: A link, hashtag or mention: never cut.
 _WHOLE = re.compile(r"://|[#@]\w|\w\.\w")
 
@@ -166,7 +168,8 @@ def _glued(text: str, paragraphs: str) -> Iterator[tuple[str, str]]:
 def _sentences_of(words: Sequence[str]) -> Iterator[str]:
     start = 0
     for end, word in enumerate(words, 1):
-        if end == len(words) or _ends_sentence(word, words[end]):
+        is_number = end == 1 and re.fullmatch(NUMBER, word)
+        if end == len(words) or (_ends_sentence(word, words[end]) and not is_number):
             yield " ".join(words[start:end])
             start = end
 

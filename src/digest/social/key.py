@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from digest.social.fit import CLOSING, ELLIPSIS, OPENING, beginning, sentences, split
+from digest.social.fit import CLOSING, ELLIPSIS, NUMBER, OPENING, beginning, sentences, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 #: Outside these lengths, in characters, a sentence says too little alone or too much.
 SHORTEST, LONGEST = 40, 600
 
+#: An item of a list, with a number as with a dash, leans on what announces it.
 _WHOLE_SENTENCE = re.compile(
-    rf"[{re.escape(OPENING)}]?[^\Wa-z_].*[.!?{ELLIPSIS}][{re.escape(CLOSING)}]*"
+    rf"(?!{NUMBER}\s)[{re.escape(OPENING)}]?[^\Wa-z_].*[.!?{ELLIPSIS}][{re.escape(CLOSING)}]*"
 )
 #: Needs the sentence before it.
 _LEANS = re.compile(
