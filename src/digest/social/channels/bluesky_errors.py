@@ -131,7 +131,7 @@ def _reason(error: Exception, status: int) -> str:
     # A fault of a record is told with its place: "at $.writes[4].record.text".
     found = re.search(r"\bwrites\D{1,3}(\d+)", said)
     item = f"snippet {int(found[1]) + 1}: " if found else ""
-    words = " ".join(said.split())[:_LONGEST_SAYING]
+    words = " ".join(said.split())[:_LONGEST_SAYING].rstrip(".")
     return f"{item}the server answered {status} {words}".strip()
 
 

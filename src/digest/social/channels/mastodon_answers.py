@@ -146,10 +146,11 @@ def _doubtful(reason: str, asked: Asked, code: str) -> Trouble:
 
 
 def _words(answer: requests.Response) -> str:
-    """The instance's own words; a page of a gateway has none for us."""
+    """The instance's own words, no full stop; a page of a gateway has none for us."""
     try:
         said = answer.json()
     except (ValueError, RuntimeError, requests.RequestException):
         return ""
     words = said.get("error") if isinstance(said, dict) else None
-    return " ".join(words.split())[:_LONGEST_SAYING] if isinstance(words, str) else ""
+    line = " ".join(words.split()) if isinstance(words, str) else ""
+    return line[:_LONGEST_SAYING].rstrip(".")

@@ -105,9 +105,9 @@ def wait_of(headers: Mapping[str, str], now: datetime) -> timedelta:
 
 
 def detail_of(answer: Answer) -> str:
-    """What X says about it, in one line."""
+    """What X says about it, in one line; other words follow it, so it has no full stop."""
     said = " ".join(next(filter(None, _sayings(answer.body)), "").split())
-    return said[:DETAIL_LENGTH] or f"X answered with status {answer.status}"
+    return said[:DETAIL_LENGTH].rstrip(".") or f"X answered with status {answer.status}"
 
 
 def _forbidden(answer: Answer, call: Call, now: datetime) -> Trouble:
