@@ -18,7 +18,6 @@ from digest.social.money import (
     link_hint,
     month_of,
     to_micros,
-    within_cap,
 )
 
 AMOUNTS = st.decimals(0, 1_000_000, places=6)
@@ -91,13 +90,6 @@ def test_amounts_are_stored_and_said_exactly(amount):
 def test_what_cannot_be_stored_exactly_is_refused(amount):
     with pytest.raises(ValueError, match=r"million|NaN"):
         to_micros(Decimal(amount))
-
-
-def test_a_cap_may_be_spent_to_the_last_millionth():
-    spent, cap = Decimal("19.68"), Decimal(20)
-    assert within_cap(spent, Decimal("0.32"), cap)
-    assert not within_cap(spent, Decimal("0.320001"), cap)
-    assert within_cap(spent, Decimal(1000), None)
 
 
 def test_months_are_those_of_utc():

@@ -123,6 +123,17 @@ def test_a_dry_run_says_what_keeps_a_channel_from_publishing(house):
     assert report.notices == ()
 
 
+def test_a_dry_run_foresees_at_which_thread_the_money_ends(house):
+    house.add_channel("x", slots={"pace_minutes": 0}, prices={"create": 1}, monthly_cap=4)
+    for title in ("a", "b", "c"):
+        house.plan(title, items=2, pace=0)
+    report = foreseen(house.press)
+    told = [(one.title, one.position) for one in report.lines]
+    assert "the cap of $4.00" in report.faults["x"]
+    assert told == [(one.title, one.position) for one in house.publish().lines]
+    assert told == [("Post a", 1), ("Post a", 2), ("Post b", 1), ("Post b", 2)]
+
+
 # --- crashes and doubts ------------------------------------------------------------------------
 
 

@@ -93,11 +93,6 @@ def month_of(now: datetime) -> Month:
     return Month(begins, begins.replace(year=begins.year + years, month=month + 1))
 
 
-def within_cap(spent: Decimal, cost: Decimal, cap: Decimal | None) -> bool:
-    """Whether this can still be spent in a month in which `spent` was; None caps nothing."""
-    return cap is None or spent + cost <= cap
-
-
 def to_micros(amount: Decimal) -> int:
     """Dollars as whole millionths, as they are stored; ValueError where they are not whole."""
     numerator, denominator = amount.as_integer_ratio()

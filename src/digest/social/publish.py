@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 from datetime import timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias
 
 from digest.errors import Refused, Unavailable, Uncertain
@@ -94,11 +95,10 @@ def foreseen(press: Press, *, everywhere: bool = False) -> PublishReport:
         for slug in press.declared:
             coming = _coming(c, press, slug, now)
             why = bars.bar(c, press, slug, now)
-            why = why or (bars.over_cap(c, press, slug, coming[:1], now) if coming else "")
-            if why and coming:
-                faults[slug] = why
-            elif not why:
-                lines += [line_of(one, S.PENDING, "its slot has come") for one in coming]
+            paid, over = ([], "") if why else _within_cap(c, press, slug, coming, now)
+            lines += [line_of(one, S.PENDING, "its slot has come") for one in paid]
+            if coming and (why or over):
+                faults[slug] = why or over
     return PublishReport(tuple(lines), faults, _undecided(press), dry_run=True)
 
 
@@ -120,6 +120,19 @@ def _coming(c: Connection, press: Press, slug: str, now: datetime) -> list[Publi
             if channel.goes_at_once or one.id == first.id or one.slot + shift <= now
         ]
     return found
+
+
+def _within_cap(
+    c: Connection, press: Press, slug: str, coming: Sequence[Publication], now: datetime
+) -> tuple[list[Publication], str]:
+    """What the month's money does for, thread by thread, and why not for the rest."""
+    paid: list[Publication] = []
+    for _, found in groupby(coming, key=lambda one: one.thread_id):
+        thread = list(found)
+        if why := bars.over_cap(c, press, slug, [*thread, *paid], now):
+            return paid, why
+        paid += thread
+    return paid, ""
 
 
 def _keeps_off(
