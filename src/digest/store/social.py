@@ -323,12 +323,15 @@ def drifted(c: Connection, channel: str) -> list[int]:
         and_(posts.c.gone_at.is_(None), threads.c.post_hash != posts.c.content_hash),
         and_(posts.c.gone_at.is_not(None), threads.c.post_hash != GONE),
     )
-    query = (
+    changed = (
         select(threads.c.id)
         .join(posts, posts.c.id == threads.c.post_id)
-        .where(*_is_through(channel), other)
+        .where(threads.c.channel == channel, other)
     )
-    return list(c.scalars(query.order_by(threads.c.id)))
+    # First the few that changed: of every thread ever, SQLite would read all that is out.
+    found = list(c.scalars(changed))
+    query = select(threads.c.id).where(*_is_through(channel), threads.c.id.in_(found))
+    return list(c.scalars(query.order_by(threads.c.id))) if found else []
 
 
 #: In the place of a post's hash: its thread was last compared with a post that is gone.
