@@ -139,6 +139,16 @@ def test_publishing_says_what_became_of_each_snippet(editor):
     assert "5/5" in full
 
 
+def test_a_post_withdrawn_after_its_thread_went_out_is_told_once(editor, blog):
+    thread = planned(editor)
+    let_come(editor, thread_id=thread["thread_id"])
+    editor.run("social", "publish")
+    blog.server.withdrawn.update(p.id for p in blog.server.posts if p.title == thread["title"])
+    told = editor.run("social", "publish", code=None).out
+    assert "is out, and its post is gone" in " ".join(told.split())
+    assert "gone" not in editor.run("social", "publish").out
+
+
 def test_status_shows_one_thread_in_full(editor):
     thread = planned(editor)
     shown = editor.run("social", "status", "1").out

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from digest.errors import UsageError
 from digest.feeds.fetch import FetchStatus
+from digest.files import replace_text
 from digest.social.choose import subject_of
 from digest.social.making import shelf_of
 from digest.social.pictures import freeze, load
@@ -19,6 +21,7 @@ from digest.social.publish import foreseen, publish_due
 from digest.social.slots import zone_of
 from digest.store.memberships import load_memberships
 from digest.store.posts import load_posts, mark_gone
+from digest.store.social import lately_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from digest.social.thread import Thread, Unthreadable
     from digest.store.social import ThreadRow
 
+#: So long after their threads went out posts are looked after, and so often.
+_LATELY = timedelta(days=30)
+_ASKED_AGAIN = timedelta(hours=6)
 _GONE = frozenset({FetchStatus.GONE, FetchStatus.MISSING})
 
 
@@ -68,11 +74,15 @@ class HomeWorkshop:
 
     def is_gone(self, thread: ThreadRow) -> bool:
         """Ask the page of the post; what says so itself is recorded as gone."""
-        if self._fetch(thread.url, with_body=False).status not in _GONE:
-            return False
-        with self.app.store.write() as c:
-            mark_gone(c, [thread.post_id], self.app.clock())
-        return True
+        return self.page_of(thread).status in _GONE
+
+    def page_of(self, thread: ThreadRow) -> Fetched:
+        """The head of the post's page; where it is gone that is recorded."""
+        page = self._fetch(thread.url, with_body=False)
+        if page.status in _GONE:
+            with self.app.store.write() as c:
+                mark_gone(c, [thread.post_id], self.app.clock())
+        return page
 
     def freeze(self, url: str, space: Space) -> Frozen | Refused | Unavailable:
         """Fetch a picture and keep it as a file."""
@@ -120,6 +130,33 @@ def press_of(app: App, channel: str | None = None) -> Press:
     return Press(app.store, mine, app.channel, app.var / "run", app.clock, HomeWorkshop(app))
 
 
+def note_withdrawn(app: App) -> None:
+    """Ask, now and then, the pages of posts whose threads went out lately whether they are gone.
+
+    A feed does not say what was withdrawn; what becomes of their threads is their channels' policy.
+    """
+    note, now = preview_folder(app.var) / "withdrawn-asked", app.clock()
+    asked_at = _read_moment(note)
+    if asked_at and abs(now - asked_at) < _ASKED_AGAIN:
+        return
+    with app.store.read() as c:
+        lately = lately_out(c, now - _LATELY)
+    workshop = HomeWorkshop(app)
+    for thread in lately:
+        if workshop.page_of(thread).silent:
+            # The others would hardly answer now.
+            break
+    if lately:
+        replace_text(note, now.isoformat(), mode=0o600)
+
+
+def _read_moment(file: Path) -> datetime | None:
+    try:
+        return datetime.fromisoformat(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 def publish(app: App, *, channel: str | None = None, dry_run: bool = False) -> PublishReport:
     """Publish what is due on every channel, or the one named, and bring the local page up to date.
 
@@ -128,6 +165,7 @@ def publish(app: App, *, channel: str | None = None, dry_run: bool = False) -> P
     press = press_of(app, channel)
     if dry_run:
         return foreseen(press, everywhere=channel is None)
+    note_withdrawn(app)
     try:
         return publish_due(press, everywhere=channel is None)
     finally:

@@ -338,6 +338,15 @@ def drifted(c: Connection, channel: str) -> list[int]:
 GONE = "gone"
 
 
+def lately_out(c: Connection, since: datetime) -> list[ThreadRow]:
+    """A thread of each post of which something went out since then and is out still."""
+    out = publications.alias("out").c
+    live = (out.state == S.SUBMITTED, out.deleted_at.is_(None), out.state_at >= since)
+    recent = threads.c.id.in_(select(out.thread_id).where(*live))
+    found = _load(c, posts.c.gone_at.is_(None), recent)
+    return list({thread.post_id: thread for thread in found}.values())
+
+
 def load_thread(c: Connection, thread_id: int) -> ThreadRow | None:
     """One thread."""
     found = _load(c, threads.c.id == thread_id)
