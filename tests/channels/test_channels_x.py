@@ -532,8 +532,8 @@ def test_the_local_x_takes_no_signature_that_x_would_not(rig):
     now = int(time.time())
     assert call_with(rig.server) == 200
     assert call_with(rig.server, secret="another") == 401
-    assert call_with(rig.server, timestamp=str(now - 301)) == 401
-    assert call_with(rig.server, timestamp=str(now + 301)) == 401
+    assert call_with(rig.server, timestamp=str(now - 360)) == 401
+    assert call_with(rig.server, timestamp=str(now + 360)) == 401
     assert call_with(rig.server, timestamp=str(now - 200), nonce="once") == 200
     assert call_with(rig.server, timestamp=str(now - 200), nonce="once") == 401
 
