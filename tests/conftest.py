@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 
 
-#: Tests that share a server, and go to one worker: the server of `digest up`, and Prefect's own.
-SHARING = {"tests/live/": "live", "tests/flows/": "server", "tests/deploy/": "server"}
+#: Tests that share a server, and go to one worker: Prefect's own.
+SHARING = {"tests/flows/": "server", "tests/deploy/": "server"}
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+import pytest
 import requests
 
 from stack import until
+
+pytestmark = pytest.mark.live
 
 
 def test_a_series_from_the_form_to_the_mailboxes(stack):
