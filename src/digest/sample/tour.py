@@ -150,7 +150,7 @@ def _tell(tour: Tour, runs: Collection[dict[str, Any]]) -> None:
     rest = f"; {others} with another rhythm get theirs when it is due" if others else ""
     _line("Issue", f"{issue['period']}, {issue['state']}: “{issue['subject']}”")
     _line("Account", f"{counts['recipients']} recipients = {' + '.join(terms) or 0}{rest}")
-    threads = tour.digest("social", "status")
+    threads = tour.digest("social", "status")["threads"]
     _line("Threads", f"{len(threads)} in the preview channels")
 
 
