@@ -23,6 +23,8 @@ from digest.config_types import (
     HttpUrl,
     Language,
     Line,
+    Network,
+    Origin,
     Pattern,
     Slug,
     Term,
@@ -198,9 +200,33 @@ class Newsletter(Declared):
     late: Policy = "roll"
     """What becomes of an issue whose scheduled run came later than its flow allows."""
     introduction: str = ""
+    description: str = ""
+    """What it is, in a sentence or two: on the sign-up page, in the archive, in link previews."""
+    rhythms: tuple[Rhythm, ...] = ()
+    """What readers may choose; default: the newsletter's cadence alone. Each needs a schedule."""
+    sign_up: Literal["open", "closed"] = "open"
+    """Closed: on no form; readers are added by the operator."""
+    archive: Literal["public", "unlisted", "off"] = "unlisted"
+    """What went out may be read by anyone: "public" with search engines and link previews
+    welcome, "unlisted" with both kept out, "off" not at all."""
     utm: dict[Annotated[str, StringConstraints(pattern=r"^utm_[a-z]+$")], Line] = {}
     time_zone: ZoneName | None = None
     """Default: the site's."""
+
+
+class Web(Declared):
+    """`[web]`: the pages."""
+
+    consent: Line = (
+        "Send me what I chose by e-mail. I can leave at any time, with one click in every mail."
+    )
+    """What readers agree to when they sign up; kept with each consent as it stood."""
+    privacy_url: HttpUrl | None = None
+    """The page that says what is done with addresses; linked beside the consent."""
+    embed_on: tuple[Origin, ...] = ()
+    """Sites that may show the sign-up form in a frame: `https://blog.example`."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Addresses or networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
 
 
 #: The flows there are, and after how many minutes a scheduled run of each came too late. What
@@ -308,10 +334,17 @@ class Config(Declared):
     hashtags: Hashtags = Hashtags()
     flows: dict[Slug, FlowSettings] = {}
     prefect: PrefectSettings = PrefectSettings()
+    web: Web = Web()
     alerts: Alerts = Alerts()
 
     def zone_of(self, newsletter: Newsletter) -> ZoneInfo:
         return ZoneInfo(newsletter.time_zone or self.site.time_zone)
+
+
+def rhythms_of(newsletter: Newsletter) -> tuple[Rhythm, ...]:
+    """What readers may choose, the newsletter's own first."""
+    own = rhythm_of(newsletter)
+    return (own, *(rhythm for rhythm in newsletter.rhythms if rhythm is not own))
 
 
 def rhythm_of(newsletter: Newsletter) -> Rhythm:

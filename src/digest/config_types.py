@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import available_timezones
@@ -134,6 +135,20 @@ def _days_of_one_meaning(*, day: str, weekday: str) -> None:
         )
 
 
+def _origin(value: str) -> str:
+    parts = urlsplit(_http_url(value))
+    if parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("must be scheme and host alone, such as https://blog.example")
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError("must be an IP address or network such as 10.0.0.0/8") from None
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 ApiUrl = Annotated[HttpUrl, AfterValidator(_api_url)]
 ZoneName = Annotated[str, AfterValidator(_time_zone)]
@@ -142,6 +157,8 @@ Hashtag = Annotated[str, AfterValidator(_hashtag)]
 Term = Annotated[str, AfterValidator(_term)]
 Address = Annotated[str, AfterValidator(_address)]
 Cron = Annotated[str, AfterValidator(_cron)]
+Origin = Annotated[str, AfterValidator(_origin)]
+Network = Annotated[str, AfterValidator(_network)]
 Language = Annotated[str, AfterValidator(_language)]
 
 

@@ -49,6 +49,42 @@ def leave_url(links_url: str) -> str:
     return _below(links_url, "leave")
 
 
+def manage_url(links_url: str) -> str:
+    """The page where a reader asks for a link to their settings, without a mail at hand."""
+    return _below(links_url, "manage")
+
+
+def confirm_url(links_url: str, token: str) -> str:
+    """The link of an opt-in mail: `token` is of purpose "opt-in"."""
+    return _below(links_url, "c", token)
+
+
+def join_url(links_url: str, token: str) -> str:
+    """The link that confirms a sign-up: `token` is of purpose "sign-up"."""
+    return _below(links_url, "join", token)
+
+
+def own_url(links_url: str, token: str) -> str:
+    """A reader's own settings: `token` is of purpose "settings"."""
+    return _below(links_url, "me", token)
+
+
+def archive_url(links_url: str, newsletter: str, scope: str = "all") -> str:
+    """The issues that went out: `/archive/weekly`, `/archive/weekly/series-ipc`."""
+    parts = ("archive", newsletter) if scope == "all" else _archive_parts(newsletter, scope)
+    return _below(links_url, *parts)
+
+
+def archive_feed_url(links_url: str, newsletter: str, scope: str = "all") -> str:
+    """The Atom feed of an archive: its address and `/feed.atom`."""
+    return f"{archive_url(links_url, newsletter, scope)}/feed.atom"
+
+
+def desk_url(links_url: str, *parts: str) -> str:
+    """A page of the editors' desk: `desk_url(url, "issues", "7")`."""
+    return _below(links_url, "desk", *parts)
+
+
 def path_prefix(links_url: str) -> str:
     """The path that all our addresses begin with: "" or such as "/letters"."""
     return urlsplit(links_url).path.rstrip("/")
@@ -78,6 +114,10 @@ def fields_of_look(secret: bytes, query: str) -> Mapping[str, str] | None:
     expected = signature(secret, "look", _canonical(given))
     genuine = hmac.compare_digest(signed.encode(errors="replace"), expected.encode())
     return given if genuine else None
+
+
+def _archive_parts(newsletter: str, scope: str) -> tuple[str, ...]:
+    return "archive", newsletter, scope.replace(":", "-", 1)
 
 
 def _fields(request: Request) -> dict[str, str]:

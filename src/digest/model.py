@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 #: can write one.
 UNSUBSCRIBE_MARK = "https://reader.invalid/unsubscribe"
 UNSUBSCRIBE_MAILTO_MARK = "mailto:unsubscribe@reader.invalid"
+SETTINGS_MARK = "https://reader.invalid/settings"
 
 
 # --- posts -------------------------------------------------------------------------------------

@@ -152,7 +152,11 @@ def test_equal_input_gives_equal_bytes_and_each_mail_its_own_boundary() -> None:
 
 
 def test_links_are_escaped_for_the_place_they_stand_in() -> None:
-    links = ReaderLinks("https://read.example.org/u/x?a=1&b='\"<>", "mailto:a@example.org?c&d")
+    links = ReaderLinks(
+        "https://read.example.org/u/x?a=1&b='\"<>",
+        "mailto:a@example.org?c&d",
+        "https://s.example/?a&b",
+    )
     raw = build_message(
         replace(LETTER, list_id="", list_title=""), "r@example.org", links, MESSAGE_ID, DATE
     )
@@ -276,7 +280,9 @@ def test_the_policy_refuses_what_it_cannot_write_bare(name: str, value: str) -> 
 
 
 def test_long_list_headers_fold_between_addresses_and_nowhere_else() -> None:
-    links = ReaderLinks("https://read.example.org/u/" + "t" * 300, "mailto:" + "m" * 300)
+    links = ReaderLinks(
+        "https://read.example.org/u/" + "t" * 300, "mailto:" + "m" * 300, "https://s"
+    )
     raw = built(LETTER, links)
     assert (
         f"\r\nList-Unsubscribe: <{links.unsubscribe_url}>,\r\n <{links.unsubscribe_mailto}>\r\n".encode()
@@ -285,7 +291,9 @@ def test_long_list_headers_fold_between_addresses_and_nowhere_else() -> None:
 
 
 def test_a_header_that_no_line_can_hold_is_refused() -> None:
-    links = ReaderLinks("https://read.example.org/u/" + "t" * 1000, "mailto:a@example.org")
+    links = ReaderLinks(
+        "https://read.example.org/u/" + "t" * 1000, "mailto:a@example.org", "https://s"
+    )
     with pytest.raises(MessageError, match="List-Unsubscribe"):
         built(LETTER, links)
 

@@ -155,7 +155,7 @@ def test_claim_needs_worker_and_lease(*, filled, put, state, missing, now):
 def test_ledgers_know_the_nine_states_and_no_other(filled, put, table, now):
     with filled.write() as c:
         for state in DeliveryState:
-            lease = {"worker": "w", "lease_until": now} if "worker" in table.c else {}
+            lease = {"worker": "w", "lease_until": now} if "lease_until" in table.c else {}
             c.execute(table.update().values(state=state, **lease))
     with pytest.raises(IntegrityError), filled.write() as c:
         c.execute(table.update().values(state="sent"))

@@ -18,6 +18,7 @@ from digest.issues.period import period_before, period_of
 from digest.issues.render import render, subject_for, subjects
 from digest.issues.shelf import read_shelf
 from digest.issues.talks import talks_of
+from digest.links import issue_url
 from digest.model import Check, Pick, PostView, Rhythm, Severity
 from digest.picks.candidates import pick_news, pick_whole, window_start
 from digest.store import issues as issue_store
@@ -280,7 +281,16 @@ def _content(
         items=tuple(_item(config, scope, pick, shelf) for pick in picks if pick.is_in),
         utm=tuple(sorted(newsletter.utm.items())),
         own_hosts=tuple(sorted({urlsplit(site.url).hostname or "", *site.own_hosts})),
+        browser_url=_browser_url(config, newsletter, asked),
     )
+
+
+def _browser_url(config: Config, newsletter: Newsletter, asked: Asked) -> str:
+    if newsletter.archive == "off":
+        return ""
+    request = asked.request
+    links_url = config.site.links_url
+    return issue_url(links_url, request.newsletter, str(request.scope), asked.period)
 
 
 def _item(config: Config, scope: Scope, pick: Pick, shelf: Shelf) -> Item:

@@ -70,6 +70,8 @@ class IssueContent:
     items: tuple[Item, ...]
     utm: tuple[tuple[str, str], ...]
     own_hosts: tuple[str, ...]
+    #: Where anyone reads it; empty where the newsletter keeps no archive.
+    browser_url: str = ""
 
     @property
     def mask(self) -> int:

@@ -17,7 +17,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from digest.issues.links import with_utm
 from digest.issues.words import in_lines, line, texts
-from digest.model import UNSUBSCRIBE_MAILTO_MARK, UNSUBSCRIBE_MARK, Check, Severity
+from digest.model import SETTINGS_MARK, UNSUBSCRIBE_MAILTO_MARK, UNSUBSCRIBE_MARK, Check, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +31,7 @@ SIZE_WARNING = 90_000
 SUBJECT_SHOWN = 60
 SUBJECT_LIMIT = 200
 PREHEADER_LEAST, PREHEADER_MOST = 40, 130
-MARKS = (UNSUBSCRIBE_MARK, UNSUBSCRIBE_MAILTO_MARK)
+MARKS = (UNSUBSCRIBE_MARK, UNSUBSCRIBE_MAILTO_MARK, SETTINGS_MARK)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _NOT_PRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")

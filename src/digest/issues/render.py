@@ -17,7 +17,7 @@ from digest.issues.guard import MjmlError, mjml_to_html
 from digest.issues.links import with_utm
 from digest.issues.preflight import preflight
 from digest.issues.specimen import specimens
-from digest.model import UNSUBSCRIBE_MAILTO_MARK, UNSUBSCRIBE_MARK
+from digest.model import SETTINGS_MARK, UNSUBSCRIBE_MAILTO_MARK, UNSUBSCRIBE_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,6 +139,7 @@ def _context(content: IssueContent) -> dict[str, Any]:
         "scope_part": partial(_scope_part, issue.scope),
         "unsubscribe": UNSUBSCRIBE_MARK,
         "unsubscribe_mailto": UNSUBSCRIBE_MAILTO_MARK,
+        "settings": SETTINGS_MARK,
     }
 
 

@@ -62,6 +62,7 @@ def _issue(template: str) -> IssueContent:
         ),
         utm=(("utm_source", "specimen"),),
         own_hosts=(),
+        browser_url="https://read.example/issues/weekly/all/2026-W47",
     )
 
 

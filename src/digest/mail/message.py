@@ -19,7 +19,7 @@ from urllib.parse import quote as url_quote
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from digest.mail.policy import MAIL_POLICY, MessageError, encoded_text, one_line
-from digest.model import UNSUBSCRIBE_MAILTO_MARK, UNSUBSCRIBE_MARK
+from digest.model import SETTINGS_MARK, UNSUBSCRIBE_MAILTO_MARK, UNSUBSCRIBE_MARK
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,15 +29,19 @@ _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _FEEDBACK_FIELD = re.compile(r"[A-Za-z0-9._/@-]+")
 _NOT_IN_A_PHRASE = re.compile(r"[^A-Za-z0-9 .,'&()/+#-]+")
 _LONGEST_PHRASE = 60
+#: In the order of the fields of `ReaderLinks`.
+_MARKS = (UNSUBSCRIBE_MARK, UNSUBSCRIBE_MAILTO_MARK, SETTINGS_MARK)
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderLinks:
-    """One recipient's own addresses for leaving: what the marks become."""
+    """One recipient's own addresses: what the marks become."""
 
     unsubscribe_url: str
     unsubscribe_mailto: str
+    #: Where they ask for a link to their settings.
+    settings_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +113,18 @@ def reader_links(links_url: str, mailto: str, token: str) -> ReaderLinks:
     `links_url` is the base of the readers' pages, `mailto` the address that reads mail with the
     subject "unsubscribe TOKEN".
     """
-    base = urlsplit(links_url)
-    path = f"{base.path.rstrip('/')}/u/{url_quote(token, safe='')}"
     subject = urlencode({"subject": f"unsubscribe {token}"}, quote_via=url_quote)
     return ReaderLinks(
-        urlunsplit((base.scheme, base.netloc, path, "", "")),
+        _page(links_url, "u", token),
         urlunsplit(("mailto", "", url_quote(mailto, safe="@"), subject, "")),
+        _page(links_url, "s", token),
     )
+
+
+def _page(links_url: str, page: str, token: str) -> str:
+    base = urlsplit(links_url)
+    path = f"{base.path.rstrip('/')}/{page}/{url_quote(token, safe='')}"
+    return urlunsplit((base.scheme, base.netloc, path, "", ""))
 
 
 def _headers(
@@ -155,7 +164,7 @@ def _check_marks(letter: Letter, links: ReaderLinks | None) -> None:
     for part, body in (("HTML", letter.html), ("text", letter.text)):
         if not letter.is_notice and UNSUBSCRIBE_MARK not in body:
             raise MessageError(f"the {part} of the letter has no unsubscribe link")
-        if links is None and (UNSUBSCRIBE_MARK in body or UNSUBSCRIBE_MAILTO_MARK in body):
+        if links is None and any(mark in body for mark in _MARKS):
             raise MessageError(f"the {part} of the notice has a mark, and no link to put there")
 
 
@@ -167,15 +176,18 @@ def with_links(letter: Letter, links: ReaderLinks | None) -> tuple[str, str]:
 def _with_links(body: str, links: ReaderLinks | None) -> str:
     if links is None:
         return body
-    return body.replace(UNSUBSCRIBE_MARK, links.unsubscribe_url).replace(
-        UNSUBSCRIBE_MAILTO_MARK, links.unsubscribe_mailto
-    )
+    own = (links.unsubscribe_url, links.unsubscribe_mailto, links.settings_url)
+    for mark, link in zip(_MARKS, own, strict=True):
+        body = body.replace(mark, link)
+    return body
 
 
 def _escaped(links: ReaderLinks | None) -> ReaderLinks | None:
     if links is None:
         return None
-    return ReaderLinks(escape(links.unsubscribe_url), escape(links.unsubscribe_mailto))
+    return ReaderLinks(
+        escape(links.unsubscribe_url), escape(links.unsubscribe_mailto), escape(links.settings_url)
+    )
 
 
 def _part(subtype: str, body: str) -> EmailMessage:

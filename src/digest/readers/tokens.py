@@ -23,10 +23,18 @@ from typing import Literal, TypeAlias, overload
 from digest.errors import DigestError
 from digest.files import sync_folder
 
-Purpose: TypeAlias = Literal["unsubscribe", "opt-in", "preview"]
+#: Of what never expires.
+Lasting: TypeAlias = Literal["unsubscribe", "preview"]
+#: Of what does.
+Passing: TypeAlias = Literal["opt-in", "sign-up", "settings"]
+Purpose: TypeAlias = Lasting | Passing
 
-#: How long an opt-in token is good for. The others never expire.
-OPT_IN_LIFE = timedelta(days=14)
+#: How long tokens are good for that open more than leaving or looking.
+LIVES: dict[Purpose, timedelta] = {
+    "opt-in": timedelta(days=14),
+    "sign-up": timedelta(days=14),
+    "settings": timedelta(days=1),
+}
 
 _SECRET_BYTES = 32
 _MAC_BYTES = 16
@@ -38,24 +46,25 @@ _SHAPES: dict[Purpose, re.Pattern[str]] = {
     "unsubscribe": re.compile(r"[A-Za-z0-9_-]{32}"),
     "opt-in": re.compile(r"[A-Za-z0-9_-]{40}"),
     "preview": re.compile(r"[A-Za-z0-9_-]{32}"),
+    "sign-up": re.compile(r"[A-Za-z0-9_-]{40}"),
+    "settings": re.compile(r"[A-Za-z0-9_-]{40}"),
 }
 
 
 @overload
-def make_token(
-    secret: bytes, purpose: Literal["unsubscribe", "preview"], number: int, now: None = None
-) -> str: ...
+def make_token(secret: bytes, purpose: Lasting, number: int, now: None = None) -> str: ...
 
 
 @overload
-def make_token(secret: bytes, purpose: Literal["opt-in"], number: int, now: datetime) -> str: ...
+def make_token(secret: bytes, purpose: Passing, number: int, now: datetime) -> str: ...
 
 
 def make_token(secret: bytes, purpose: Purpose, number: int, now: datetime | None = None) -> str:
-    """Return a token of 32 characters ("opt-in": 40), all of them safe in a URL as they are.
+    """Return a token of 32 characters, of a passing one 40, all safe in a URL as they are.
 
-    `number` is a subscription's, for "preview" an issue's. An "opt-in" token carries `now`, from
-    which its 14 days count; the others are the same whenever they are made.
+    `number` is a subscription's; for "preview" an issue's, for "sign-up" a sign-up's, for
+    "settings" a subscriber's. A passing token carries `now`, from which its life counts; the
+    others are the same whenever they are made.
     """
     payload = number.to_bytes(_ID_BYTES, "big")
     if now is not None:
@@ -64,24 +73,20 @@ def make_token(secret: bytes, purpose: Purpose, number: int, now: datetime | Non
 
 
 @overload
-def read_token(
-    secret: bytes, purpose: Literal["unsubscribe", "preview"], token: str, now: None = None
-) -> int | None: ...
+def read_token(secret: bytes, purpose: Lasting, token: str, now: None = None) -> int | None: ...
 
 
 @overload
-def read_token(
-    secret: bytes, purpose: Literal["opt-in"], token: str, now: datetime
-) -> int | None: ...
+def read_token(secret: bytes, purpose: Passing, token: str, now: datetime) -> int | None: ...
 
 
 def read_token(
     secret: bytes, purpose: Purpose, token: str, now: datetime | None = None
 ) -> int | None:
-    """Return the subscription or issue that the token means, or None for any other text whatever.
+    """Return the number that the token means, or None for any other text whatever.
 
-    None stands for forged, changed, cut, made for another purpose or by another site, and, for
-    "opt-in", made more than 14 days before `now` or after it.
+    None stands for forged, changed, cut, made for another purpose or by another site, and, of a
+    passing one, made longer ago than its life or after `now`.
     """
     if not _SHAPES[purpose].fullmatch(token):
         return None
@@ -89,7 +94,7 @@ def read_token(
     payload, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
     if not hmac.compare_digest(mac, _mac(secret, purpose, payload)):
         return None
-    if now is not None and not _is_fresh(payload[_ID_BYTES:], now):
+    if now is not None and not _is_fresh(payload[_ID_BYTES:], now, LIVES[purpose]):
         return None
     return int.from_bytes(payload[:_ID_BYTES], "big")
 
@@ -129,9 +134,9 @@ def _mac(secret: bytes, purpose: str, payload: bytes) -> bytes:
     return hmac.digest(secret, f"digest:{purpose}:".encode() + payload, "sha256")[:_MAC_BYTES]
 
 
-def _is_fresh(issued_at: bytes, now: datetime) -> bool:
+def _is_fresh(issued_at: bytes, now: datetime, life: timedelta) -> bool:
     age = now.timestamp() - int.from_bytes(issued_at, "big")
-    return 0 <= age <= OPT_IN_LIFE.total_seconds()
+    return 0 <= age <= life.total_seconds()
 
 
 def _read_secret(path: Path) -> bytes:

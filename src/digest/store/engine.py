@@ -7,8 +7,9 @@ process and may be taken back only by a power cut; FULL survives that too
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event
@@ -38,6 +39,9 @@ class Store:
     """The database. Steps open a transaction here and hand its connection to the queries."""
 
     engine: Engine
+    #: Threads of this process write one after the other: SQLite would have them look again and
+    #: again whether it is their turn, at ever longer intervals.
+    _turn: Lock = field(default_factory=Lock, compare=False, repr=False)
 
     @property
     def is_sqlite(self) -> bool:
@@ -58,7 +62,8 @@ class Store:
         On SQLite it holds the write lock from its start, so that what it reads cannot have
         changed by the time it writes.
         """
-        with self.engine.connect() as connection, connection.begin():
+        turn = self._turn if self.is_sqlite else nullcontext()
+        with turn, self.engine.connect() as connection, connection.begin():
             yield connection
 
     def _read_level(self) -> dict[str, Any]:

@@ -202,6 +202,8 @@ subscribers = Table(
     Column("address_key", Text, unique=True),
     Column("created_at", Utc, nullable=False),
     Column("erased_at", Utc),
+    # At most so many issues a week, of all newsletters; NULL: as they come.
+    Column("weekly_cap", Integer),
 )
 
 subscriptions = Table(
@@ -218,6 +220,8 @@ subscriptions = Table(
     Column("created_at", Utc, nullable=False),
     Column("ended_at", Utc),
     Column("ended_reason", Text),
+    # No issue reaches it before then.
+    Column("paused_until", Utc),
     UniqueConstraint("subscriber_id", "newsletter"),
     _one_of("state", ("pending", "active", "ended"), "state"),
     _one_of("rhythm", Rhythm, "rhythm"),
@@ -233,6 +237,59 @@ suppressions = Table(
     Column("reason", Text, nullable=False),
     Column("origin", Text, nullable=False),
     Column("at", Utc, nullable=False),
+)
+
+# What somebody asked for at a form, to be confirmed by mail; until then it is nobody's consent.
+# Asking again changes the one that is open.
+sign_ups = Table(
+    "sign_ups",
+    metadata,
+    _id(),
+    Column("address", Text, nullable=False),
+    Column("address_key", Text, nullable=False),
+    # A list, each of: newsletter, interests (the key), rhythm.
+    Column("wishes", JSON, nullable=False),
+    # Which form: "sign-up page", or "form on blog.example".
+    Column("form", Text, nullable=False),
+    # The words that were agreed to.
+    Column("text", Text, nullable=False),
+    Column("asked_at", Utc, nullable=False),
+    Column("confirmed_at", Utc),
+    Index(
+        "uq_sign_ups_one_open_per_address",
+        "address_key",
+        unique=True,
+        sqlite_where=text("confirmed_at IS NULL"),
+        postgresql_where=text("confirmed_at IS NULL"),
+    ),
+)
+
+# The history of a subscription in the reader's own doing: what was agreed to, when, in which
+# words, at which form. Only ever added to, until the reader is erased.
+consents = Table(
+    "consents",
+    metadata,
+    _id(),
+    _ref("subscription_id", "subscriptions.id", index=True),
+    Column("at", Utc, nullable=False),
+    # "confirmed", "changed", "paused", "went on", "left"
+    Column("event", String, nullable=False),
+    Column("form", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("interests", Text, nullable=False),
+    Column("rhythm", String, nullable=False),
+)
+
+# That an address, known by its keyed hash alone, was erased: only its reader brings it back.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("address_hash", String, primary_key=True),
+    Column("at", Utc, nullable=False),
+    # Of a suppression that outlives the reader; NULL where there was none.
+    Column("suppressed_reason", Text),
+    Column("suppressed_origin", Text),
+    Column("suppressed_at", Utc),
 )
 
 # --- issues ------------------------------------------------------------------------------------
@@ -365,6 +422,20 @@ reservations = Table(
     sqlite_with_rowid=False,
 )
 
+# Posts that a reader's weekly cap kept back: they join that reader's next issue of the newsletter.
+overflow = Table(
+    "overflow",
+    metadata,
+    _ref("subscriber_id", "subscribers.id", primary_key=True),
+    Column("newsletter", String, primary_key=True),
+    _ref("post_id", "posts.id", primary_key=True),
+    # The issue that would have brought it.
+    _ref("issue_id", "issues.id"),
+    Column("at", Utc, nullable=False),
+    Index(None, "newsletter", "post_id"),
+    sqlite_with_rowid=False,
+)
+
 exclusions = Table(
     "exclusions",
     metadata,
@@ -425,7 +496,8 @@ delivery_events = Table(
     Column("detail", Text),
 )
 
-# Mails outside any issue: opt-in mails and test copies. One row, one submission at most.
+# Mails outside any issue: opt-in mails, links that readers asked for, test copies. One row, one
+# submission at most; what is `pending` waits for whoever sends notices.
 notices = Table(
     "notices",
     metadata,
@@ -442,8 +514,17 @@ notices = Table(
     Column("reason", Text),
     Column("created_at", Utc, nullable=False),
     Column("state_at", Utc, nullable=False),
-    _one_of("kind", ("opt-in", "test"), "kind"),
+    Column("newsletter", String),
+    Column("sign_up_id", Id),
+    Column("subscriber_id", Id),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("not_before", Utc),
+    # By whose lock a notice in doubt is told from one that is being submitted.
+    Column("worker", Text),
+    _one_of("kind", ("opt-in", "sign-up", "settings", "test"), "kind"),
     _one_of("state", DeliveryState, "state"),
+    Index(None, "address_key", "created_at"),
+    Index(None, "state", "not_before"),
 )
 
 # --- social ------------------------------------------------------------------------------------
@@ -608,4 +689,33 @@ runs = Table(
     _one_of("outcome", ("running", "done", "nothing", "partial", "failed"), "outcome"),
     Index(None, "started_at"),
     Index(None, "prefect_run_id"),
+)
+
+# --- the editors' desk -------------------------------------------------------------------------
+
+editors = Table(
+    "editors",
+    metadata,
+    _id(),
+    # As it stands with every decision; unique without regard to case.
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False, unique=True),
+    # argon2id, with its parameters and salt.
+    Column("password_hash", Text, nullable=False),
+    Column("role", String, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("disabled_at", Utc),
+    _one_of("role", ("editor", "viewer"), "role"),
+)
+
+# Who is signed in; a new password, another role or disabling the account ends them all.
+sessions = Table(
+    "sessions",
+    metadata,
+    # SHA-256 of the cookie, in hex: who reads the database cannot sign in with it.
+    Column("token_hash", String, primary_key=True),
+    _ref("editor_id", "editors.id", index=True),
+    Column("created_at", Utc, nullable=False),
+    Column("seen_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
 )

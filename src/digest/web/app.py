@@ -4,41 +4,41 @@ from __future__ import annotations
 
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 
 from digest.links import path_prefix
-from digest.web import editors, readers
+from digest.web import archive, charts, desk, doors, editors, joining, leaving, own, plans
 from digest.web.following import following
 from digest.web.pages import load_pages
+from digest.web.routing import Page, route
 from digest.web.shield import shielded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.requests import Request
 
     from digest.bootstrap import App
     from digest.web.pages import Web
 
-    Handler: TypeAlias = Callable[[Web, Request], Response]
-
 #: By this a supervisor knows that it is us who answers at a port.
 MARK = ("X-Digest", "web")
 
 _ERRORS = {
+    400: ("That cannot be read", "What was sent is damaged. Nothing was changed."),
+    403: ("That is not for you to do", "Nothing was changed."),
     404: (
         "There is no such page",
         "The address may be incomplete: a link from a mail is best opened from the mail itself.",
     ),
     405: ("That cannot be done here", "The page is here, but it only lets itself be looked at."),
     413: ("That is too much", "More was sent than any page here takes. Nothing was changed."),
+    429: ("That was too often", "Nothing was changed. Please try again in a while."),
     500: ("Something went wrong here", "It was logged. Please try again in a while."),
 }
 
@@ -51,13 +51,16 @@ def make_app(app: App) -> Starlette:
     """
     # Made at the first call: pages that verify links must not be the first to need it.
     _ = app.secret
-    prefix = path_prefix(app.config.site.links_url)
+    links_url = app.config.site.links_url
+    prefix = path_prefix(links_url)
     web = load_pages(following(app), prefix)
-    routes = [_route(web, *declared) for declared in _ROUTES]
+    declared = [*PAGES, *(_asset(name) for name in web.assets)]
+    routes = [route(web, page) for page in declared]
     shield = Middleware(
         shielded,
-        patterns={route.endpoint: route.path for route in routes},
+        patterns={made.endpoint: made.path for made in routes},
         error_page=partial(_error_page, web),
+        tls=links_url.startswith("https:"),
     )
     made = Starlette(
         routes=[*([Mount(prefix, routes=routes)] if prefix else []), *routes],
@@ -75,9 +78,13 @@ def _health(web: Web, _request: Request) -> Response:
     return PlainTextResponse("ok\n", headers=dict([MARK]))
 
 
-def _style(web: Web, _request: Request) -> Response:
-    headers = {"Cache-Control": "public, max-age=3600"}
-    return Response(web.style, media_type="text/css", headers=headers)
+def _asset(name: str) -> Page:
+    def look(web: Web, _request: Request) -> Response:
+        asset = web.assets[name]
+        headers = {"Cache-Control": "public, max-age=3600"}
+        return Response(asset.content, media_type=asset.media_type, headers=headers)
+
+    return Page(f"/{name}", "a file that pages are made with", look=look)
 
 
 def _no_icon(_web: Web, _request: Request) -> Response:
@@ -85,28 +92,20 @@ def _no_icon(_web: Web, _request: Request) -> Response:
     return Response(status_code=204, headers={"Cache-Control": "public, max-age=86400"})
 
 
-_LOOKING = ("GET",)
-_DOING = ("GET", "POST")
-_ROUTES: tuple[tuple[str, Handler, tuple[str, ...]], ...] = (
-    ("/", readers.front, _LOOKING),
-    ("/health", _health, _LOOKING),
-    ("/style.css", _style, _LOOKING),
-    ("/favicon.ico", _no_icon, _LOOKING),
-    ("/leave", readers.leave_by_hand, _LOOKING),
-    ("/u/{token}", readers.leave, _DOING),
-    ("/c/{token}", readers.confirmation, _DOING),
-    ("/issues/{newsletter}/{scope}/{period}", readers.issue, _LOOKING),
-    ("/preview/{token}", editors.preview_page, _LOOKING),
-    ("/preview/{token}/mail", editors.preview_mail, _LOOKING),
-    ("/preview/{token}/text", editors.preview_text, _LOOKING),
-    ("/look", editors.look_page, _LOOKING),
-    ("/look/mail", editors.look_mail, _LOOKING),
-    ("/look/text", editors.look_text, _LOOKING),
+#: Every page there is.
+PAGES: tuple[Page, ...] = (
+    Page("/health", "whether the pages and their store answer", look=_health),
+    Page("/favicon.ico", "none", look=_no_icon),
+    *joining.PAGES,
+    *leaving.PAGES,
+    *own.PAGES,
+    *archive.PAGES,
+    *editors.PAGES,
+    *doors.PAGES,
+    *desk.PAGES,
+    *plans.PAGES,
+    *charts.PAGES,
 )
-
-
-def _route(web: Web, pattern: str, handler: Handler, methods: tuple[str, ...]) -> Route:
-    return Route(pattern, partial(handler, web), methods=list(methods))
 
 
 def _on_error(web: Web, _request: Request, error: Any) -> Response:

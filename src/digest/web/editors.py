@@ -31,6 +31,7 @@ from digest.readers.tokens import read_token
 from digest.store import accounts
 from digest.store import issues as issue_store
 from digest.web import variants
+from digest.web.routing import NUMBER, TEXT, Page
 from digest.web.shield import MAIL_POLICY
 
 if TYPE_CHECKING:
@@ -234,3 +235,18 @@ def _preheader(html: bytes) -> str:
     """What inboxes show after the subject: the mail's first hidden text, without its padding."""
     hidden = LexborHTMLParser(html.decode()).css_first('div[style*="display:none"]')
     return words.line(hidden.text().rstrip("\u034f\u200c\xa0 ")) if hidden else ""
+
+
+_MASK = {"mask": NUMBER}
+_LOOK = {
+    **_MASK,
+    **dict.fromkeys(("newsletter", "scope", "rhythm", "as_of", "repeat", "edition", "sig"), TEXT),
+}
+PAGES: tuple[Page, ...] = (
+    Page("/preview/{token}", "an issue as it goes out", look=preview_page, query=_MASK),
+    Page("/preview/{token}/mail", "its HTML", look=preview_mail, query=_MASK),
+    Page("/preview/{token}/text", "its text", look=preview_text, query=_MASK),
+    Page("/look", "what would be composed", look=look_page, query=_LOOK),
+    Page("/look/mail", "its HTML", look=look_mail, query=_LOOK),
+    Page("/look/text", "its text", look=look_text, query=_LOOK),
+)

@@ -12,10 +12,11 @@ from starlette.responses import HTMLResponse
 
 from digest.errors import ConfigError, Problem
 from digest.issues.words import day
+from digest.web.limits import Limiter
 from digest.web.remembered import Remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from jinja2 import Environment
@@ -25,6 +26,19 @@ if TYPE_CHECKING:
 
 _FOLDER = "templates/web"
 _STYLE = "style.css"
+_MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file that pages are made with."""
+
+    content: bytes
+    media_type: str
+
+    @property
+    def version(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +49,24 @@ class Web:
     current: Callable[[], App]
     #: The path that our addresses begin with: "" or such as "/letters".
     prefix: str
-    style: bytes
+    #: By name: "style.css".
+    assets: Mapping[str, Asset]
     templates: Environment
     #: Who would get an issue: drawing the recipients takes the lock of freezing.
     shares: Remembered[list[Share]] = field(default_factory=Remembered)
+    limiter: Limiter = field(default_factory=Limiter)
 
     def page(self, name: str, status: int = 200, **values: object) -> HTMLResponse:
         """The page `name`, such as "message.html", filled in."""
         site = self.current().config.site
         html = self.templates.get_template(name).render(
-            site=site, prefix=self.prefix, style_version=_version(self.style), **values
+            site=site, prefix=self.prefix, asset=self.asset, **values
         )
         return HTMLResponse(html, status)
+
+    def asset(self, name: str) -> str:
+        """The address of a file, another one whenever the file is."""
+        return f"{self.prefix}/{name}?{self.assets[name].version}"
 
     def message(
         self, heading: str, *paragraphs: str, status: int = 200, contact: str = ""
@@ -59,12 +79,20 @@ class Web:
 def load_pages(current: Callable[[], App], prefix: str) -> Web:
     """Read the style and try every template. Raises ConfigError naming what is at fault."""
     folder = current().templates / "web"
-    try:
-        style = (folder / _STYLE).read_bytes()
-    except OSError as error:
-        problem = Problem(f"{_FOLDER}/{_STYLE}", "", f"cannot be read: {error.strerror}")
-        raise ConfigError([problem]) from error
-    return Web(current, prefix, style, _environment(folder))
+    return Web(current, prefix, _assets(folder), _environment(folder))
+
+
+def _assets(folder: Path) -> dict[str, Asset]:
+    names = {_STYLE} | {path.name for path in folder.glob("*") if path.suffix in _MEDIA_TYPES}
+    assets = {}
+    for name in sorted(names):
+        path = folder / name
+        try:
+            assets[name] = Asset(path.read_bytes(), _MEDIA_TYPES[path.suffix])
+        except OSError as error:
+            problem = Problem(f"{_FOLDER}/{name}", "", f"cannot be read: {error.strerror}")
+            raise ConfigError([problem]) from error
+    return assets
 
 
 def _environment(folder: Path) -> Environment:
@@ -84,7 +112,3 @@ def _environment(folder: Path) -> Environment:
             problem = Problem(f"{_FOLDER}/{name}", where, error.message or "not Jinja")
             raise ConfigError([problem]) from error
     return environment
-
-
-def _version(style: bytes) -> str:
-    return hashlib.sha256(style).hexdigest()[:12]

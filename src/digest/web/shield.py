@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 #: Far more than any form here or a mail program's POST needs.
 LARGEST_BODY = 64 * 1024
 
-#: What a page may do: show our own style, send forms to us, frame our own pages.
+#: What a page may do: use our own style and script, send forms to us, frame our own pages.
 PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'self'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
 )
 #: What a mail shown as a page may do: be looked at. Its links open beside its frame.
 MAIL_POLICY = (
@@ -39,18 +39,29 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
     "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
+#: For a year, once a browser came over TLS (RFC 6797); said only where our links are https.
+_TLS_ONLY = {"Strict-Transport-Security": "max-age=31536000"}
 
 _log = logging.getLogger(__name__)
 
 
 def shielded(
-    app: ASGIApp, *, patterns: Mapping[Any, str], error_page: Callable[[int], Response]
+    app: ASGIApp,
+    *,
+    patterns: Mapping[Any, str],
+    error_page: Callable[[int], Response],
+    tls: bool,
 ) -> ASGIApp:
     """The app behind its shield.
 
-    `patterns` gives each endpoint's route as it may be logged.
+    `patterns` gives each endpoint's route as it may be logged; `tls` says whether the pages'
+    addresses are https.
     """
+    usual = {**_HEADERS, **(_TLS_ONLY if tls else {})}
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         body = await _body(scope, receive)
@@ -70,7 +81,7 @@ def shielded(
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in usual.items():
                     headers.setdefault(name, value)
             await send(message)
 

@@ -1,4 +1,4 @@
-"""Readers' pages: leaving, confirming, an issue as it was sent.
+"""Readers' pages: leaving, and confirming what an operator entered.
 
 Looking never changes anything, however often: programs that search mail for dangers open every
 link. Only a POST does. No page shows an address, and none says whether one is known here.
@@ -6,23 +6,15 @@ link. Only a POST does. No page shows an address, and none says whether one is k
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse
 
-from digest.issues.content import from_json
-from digest.links import PREVIEW_TOKEN, TEST_TOKEN, leave_url, scope_from_path
-from digest.mail.letters import issue_letter
-from digest.mail.message import ReaderLinks, with_links
-from digest.model import IssueState
+from digest.links import PREVIEW_TOKEN, TEST_TOKEN
 from digest.readers.subscriptions import Confirmed, Unsubscribed, confirm, unsubscribe_by_token
 from digest.readers.tokens import read_token
-from digest.store import issues as issue_store
 from digest.store import readers
-from digest.store.accounts import StoredVariant
-from digest.web.shield import MAIL_POLICY
+from digest.web.routing import Page
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,21 +26,10 @@ if TYPE_CHECKING:
     from digest.store.readers import Standing
     from digest.web.pages import Web
 
-#: An issue in one of these has gone out, or is about to as it is.
-_SHOWN = (IssueState.FROZEN, IssueState.SENDING, IssueState.PAUSED, IssueState.DONE)
-_SCOPE = re.compile(r"all|(series|theme)-[a-z0-9-]{1,40}")
-_PERIOD = re.compile(r"[A-Za-z0-9.:-]{1,40}")
-_MINUTES_KEPT = 5
-
 _SAMPLES = {
     PREVIEW_TOKEN: "This link stands in a preview",
     TEST_TOKEN: "This link stands in a test copy",
 }
-
-
-def front(web: Web, _request: Request) -> Response:
-    """What this place is."""
-    return web.page("front.html", newsletters=web.current().config.newsletters)
 
 
 def leave_by_hand(web: Web, _request: Request) -> Response:
@@ -136,28 +117,6 @@ def _confirmed(web: Web, app: App, outcome: Confirmed, newsletter: str) -> Respo
     return web.message("This link does not work any more", said, status=404)
 
 
-def issue(web: Web, request: Request) -> Response:
-    """An issue as it went out, without anybody's own links."""
-    app = web.current()
-    slug, scope, period = (request.path_params[name] for name in ("newsletter", "scope", "period"))
-    newsletter = app.config.newsletters.get(slug)
-    if newsletter is None or not (_SCOPE.fullmatch(scope) and _PERIOD.fullmatch(period)):
-        raise HTTPException(404)
-    with app.store.read() as c:
-        found = issue_store.find_current(c, slug, scope_from_path(scope), period)
-    if found is None or found.state not in _SHOWN:
-        raise HTTPException(404)
-    variant = StoredVariant(0, found.subject, found.html, found.text)
-    letter = issue_letter(app.config.site, newsletter, variant, from_json(found.content))
-    leaving = leave_url(app.config.site.links_url)
-    html, _ = with_links(letter, ReaderLinks(leaving, leaving))
-    headers = {
-        "Content-Security-Policy": MAIL_POLICY,
-        "Cache-Control": f"public, max-age={_MINUTES_KEPT * 60}",
-    }
-    return HTMLResponse(html, headers=headers)
-
-
 def _standing(app: App, subscription_id: int | None) -> Standing | None:
     if subscription_id is None:
         return None
@@ -179,3 +138,10 @@ def _title(app: App, newsletter: str) -> str:
 def _contact(app: App, newsletter: str) -> str:
     declared = app.config.newsletters.get(newsletter)
     return declared.reply_to if declared else ""
+
+
+PAGES: tuple[Page, ...] = (
+    Page("/leave", "how to leave without a link of one's own", look=leave_by_hand),
+    Page("/u/{token}", "leaving", look=leave, do=leave),
+    Page("/c/{token}", "confirming", look=confirmation, do=confirmation),
+)
