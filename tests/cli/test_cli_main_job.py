@@ -16,7 +16,7 @@ def parts(message):
 
 
 def without_own_links(text):
-    return re.sub(r"(/u/|unsubscribe%20)[A-Za-z0-9_-]+", r"\1TOKEN", text)
+    return re.sub(r"(/u/|/s/|unsubscribe%20)[A-Za-z0-9_-]+", r"\1TOKEN", text)
 
 
 def test_from_feed_to_account(stocked):
