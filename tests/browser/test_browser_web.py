@@ -68,6 +68,7 @@ class Served:
         result = subscribe(
             self.app.store,
             self.app.config,
+            self.app.secret,
             address="new@example.org",
             newsletter="weekly",
             interests=Interests(),

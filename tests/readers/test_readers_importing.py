@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     Load: TypeAlias = Callable[..., ImportReport]
 
+SECRET = bytes(range(32))
 HEADER = "email,newsletters,series,themes,rhythm,consent_source,consent_at\n"
 ADA = "ada@example.org,weekly,,,,form,2026-01-05\n"
 BO = "bo@example.org,weekly,,,,form,2026-01-06\n"
@@ -37,7 +38,7 @@ def _loader(store: Store, config: Config, file: Path, now: datetime) -> Load:
 
     def load(content: str | bytes, *, dry_run: bool = False) -> ImportReport:
         file.write_bytes(content.encode() if isinstance(content, str) else content)
-        return import_subscribers(store, config, file, now, dry_run=dry_run)
+        return import_subscribers(store, config, SECRET, file, now, dry_run=dry_run)
 
     return load
 
@@ -198,7 +199,7 @@ def test_columns_that_are_not_read_are_named(load):
 
 def test_missing_file_is_a_clear_error(store, config, tmp_path, now):
     with pytest.raises(UsageError, match=r"nowhere\.csv cannot be read: No such file"):
-        import_subscribers(store, config, tmp_path / "nowhere.csv", now)
+        import_subscribers(store, config, SECRET, tmp_path / "nowhere.csv", now)
 
 
 def test_same_reader_twice_in_a_file(store, load):
@@ -272,7 +273,7 @@ def test_killed_in_the_middle_it_can_be_repeated(store, config, tmp_path, now):
     file = tmp_path / "many.csv"
     rows = [f"r{n}@example.org,weekly,,,,form,2026-01-05\n" for n in range(2500)]
     file.write_text(HEADER + "".join(rows))
-    run = partial(import_subscribers, store, config, file, now)
+    run = partial(import_subscribers, store, config, SECRET, file, now)
 
     connections = 0
 
@@ -302,7 +303,7 @@ def test_memory_does_not_grow_with_the_rows(store, config, tmp_path, now):
             for n in range(start, start + rows):
                 out.write(f"r{n}@example.org,weekly,,,,form,2026-01-05\n")
         tracemalloc.start()
-        report = import_subscribers(store, config, file, now, dry_run=True)
+        report = import_subscribers(store, config, SECRET, file, now, dry_run=True)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert report.added == rows
@@ -319,7 +320,7 @@ def test_two_imports_at_once_in_opposite_orders(any_store, config, tmp_path, now
     def run(name: str, rows: list[str]) -> None:
         file = tmp_path / name
         file.write_text(HEADER + "".join(rows))
-        reports.append(import_subscribers(any_store, config, file, now))
+        reports.append(import_subscribers(any_store, config, SECRET, file, now))
 
     threads = [
         Thread(target=run, args=("up.csv", rows)),
@@ -345,7 +346,7 @@ from digest.store.engine import open_store
 config = Config.model_validate_json(sys.argv[1])
 store = open_store(StoreSettings(url=sys.argv[2]), Path())
 event.listen(store.engine, "commit", lambda _: print("commit", flush=True))
-import_subscribers(store, config, Path(sys.argv[3]), datetime.now(UTC))
+import_subscribers(store, config, bytes(range(32)), Path(sys.argv[3]), datetime.now(UTC))
 """
 
 
@@ -362,6 +363,6 @@ def test_sigkill_at_any_commit_and_again(store, config, tmp_path, now):
     there = len(_addresses(store))
     assert there % 1000 == 0
     assert there >= 2000
-    report = import_subscribers(store, config, file, now)
+    report = import_subscribers(store, config, SECRET, file, now)
     assert (report.added, report.unchanged) == (5000 - there, there)
     assert len(set(_addresses(store))) == 5000

@@ -8,6 +8,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import insert, select
 
 from digest.model import Interests, Rhythm
 from digest.readers.enrolment import Enrolled
@@ -23,7 +24,10 @@ from digest.readers.subscriptions import (
     suppress,
     unsubscribe_by_token,
 )
-from digest.readers.tokens import make_token
+from digest.readers.tokens import keyed_hash, make_token
+from digest.store import readers
+from digest.store.readers import Suppression
+from digest.store.tables import erasures, subscribers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,12 +40,15 @@ ADA = "Ada.Whitlock@example.org"
 
 
 @pytest.fixture
-def sign_up(any_store: Store, config: Config, now: datetime) -> Callable[..., SubscribeResult]:
+def sign_up(
+    any_store: Store, config: Config, secret: bytes, now: datetime
+) -> Callable[..., SubscribeResult]:
     """Somebody types Ada's address into the form; with `consent_at` the operator vouches."""
     return partial(
         subscribe,
         any_store,
         config,
+        secret,
         address=ADA,
         newsletter="weekly",
         interests=Interests(),
@@ -128,6 +135,52 @@ def test_reader_who_left_comes_back_only_by_own_mail(
 
     assert confirm(any_store, secret, opt_in(back), now).outcome is Confirmed.ACTIVE
     assert (_only(any_store).state, _only(any_store).ended_at) == ("active", None)
+
+
+def _erased(store: Store, secret: bytes, now: datetime, reason: str | None = None) -> None:
+    """Ada was erased, suppressed or not."""
+    suppressed = {"suppressed_reason": reason, "suppressed_origin": "web", "suppressed_at": now}
+    with store.write() as c:
+        row = {"address_hash": keyed_hash(secret, ADA.lower()), "at": now}
+        c.execute(insert(erasures).values(row | (suppressed if reason else {})))
+
+
+@pytest.mark.parametrize("vouched", [False, True])
+def test_reader_who_was_erased_comes_back_only_by_own_mail(
+    *, any_store, sign_up, opt_in, secret, now, vouched
+):
+    _erased(any_store, secret, now)
+    back = sign_up(consent_at=now if vouched else None)
+    assert back.outcome is Enrolled.PENDING
+    assert "was erased on 22 November 2026; only the reader can come back" in back.message
+    # A second attempt finds a pending subscription, and must not take it for a new one.
+    assert sign_up(consent_at=now).outcome is Enrolled.PENDING
+
+    assert confirm(any_store, secret, opt_in(back), now).outcome is Confirmed.ACTIVE
+    assert _only(any_store).state == "active"
+    with any_store.read() as c:
+        assert c.execute(select(erasures)).all() == []
+
+
+def test_suppression_behind_an_erasure_holds(any_store, sign_up, opt_in, secret, now):
+    first = sign_up()
+    _erased(any_store, secret, now, "complained")
+    again = sign_up(consent_at=now)
+    assert again.outcome is Enrolled.SUPPRESSED
+    assert "(complained, by web)" in again.message
+    assert confirm(any_store, secret, opt_in(first), now).outcome is Confirmed.SUPPRESSED
+    hashed = partial(keyed_hash, secret)
+    with any_store.write() as c:
+        readers.end_erasure(c, ADA.lower(), hashed)
+        assert readers.barred(c, ADA.lower(), hashed) == Suppression("complained", "web", now)
+        assert readers.barred(c, "bo@example.org", hashed) is None
+
+
+def test_suppressed_and_erased_is_not_written_down_again(any_store, sign_up, secret, now):
+    _erased(any_store, secret, now, "complained")
+    sign_up()
+    with any_store.read() as c:
+        assert c.execute(select(subscribers)).all() == []
 
 
 def test_unsubscribe_is_at_once_and_for_good(any_store, sign_up, leaving, secret, now):

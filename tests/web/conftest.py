@@ -86,6 +86,7 @@ class House:
         result = subscribe(
             self.app.store,
             self.app.config,
+            self.app.secret,
             address=f"{name}@example.org",
             newsletter="weekly",
             interests=Interests(),

@@ -78,6 +78,7 @@ def add(
         result = subscribe(
             opened_app.store,
             opened_app.config,
+            opened_app.secret,
             address=address,
             newsletter=newsletter,
             interests=Interests(tuple(chosen)),
@@ -226,7 +227,12 @@ def import_(
         recorded(opened_app, "readers import", by, dry_run=dry_run) as run,
     ):
         report = import_subscribers(
-            opened_app.store, opened_app.config, file, opened_app.clock(), dry_run=dry_run
+            opened_app.store,
+            opened_app.config,
+            opened_app.secret,
+            file,
+            opened_app.clock(),
+            dry_run=dry_run,
         )
         run.counts = report.counts()
         run.outcome = "partial" if report.bad_rows else "done"

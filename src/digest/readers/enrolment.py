@@ -1,7 +1,7 @@
 """Who may be enrolled, decided the same way for a sign-up, an operator and an import.
 
 Two rules come before everything: a suppressed address stays suppressed, and a reader who
-left comes back only by their own mail.
+left, or was erased, comes back only by their own mail.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from digest.store import readers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from sqlalchemy.engine import Connection
 
     from digest.mail.addresses import Address
     from digest.model import Interests, Rhythm
-    from digest.store.readers import NewSubscription, Renewal, Standing, Suppression
+    from digest.store.readers import Erasure, NewSubscription, Renewal, Standing, Suppression
 
 
 class Enrolled(StrEnum):
@@ -32,7 +32,7 @@ class Enrolled(StrEnum):
     #: Active already, and left as it was.
     UNCHANGED = "unchanged"
     SUPPRESSED = "suppressed"
-    #: Unsubscribed, and the offer was not the reader's own.
+    #: Unsubscribed or erased, and the offer was not the reader's own.
     LEFT = "left"
     #: Not an address, or no such newsletter, series or theme.
     REFUSED = "refused"
@@ -61,28 +61,46 @@ class Enrolment:
 
     outcome: Enrolled
     before: Standing | None
+    #: Of the address, or what an erasure left of one.
     suppression: Suppression | None
+    #: When the address was erased, where its reader has not come back since.
+    erased_at: datetime | None
 
 
-def decide(offer: Offer, before: Standing | None, suppression: Suppression | None) -> Enrolled:
+def decide(
+    offer: Offer, before: Standing | None, suppression: Suppression | None, *, erased: bool
+) -> Enrolled:
     """What becomes of an offer."""
     if suppression is not None:
         return Enrolled.SUPPRESSED
     if before is not None and before.state == "active":
         return Enrolled.UNCHANGED
-    if before is not None and before.ended_at is not None:
+    if erased or (before is not None and before.ended_at is not None):
         return Enrolled.PENDING if offer.may_ask else Enrolled.LEFT
     return Enrolled.PENDING if offer.consent_at is None else Enrolled.ACTIVE
 
 
-def enrol(c: Connection, offers: Sequence[Offer], now: datetime) -> list[Enrolment]:
+def enrol(
+    c: Connection, offers: Sequence[Offer], now: datetime, hashed: Callable[[str], str]
+) -> list[Enrolment]:
     """Decide and store offers, each (address, newsletter) at most once among them.
 
-    Returns one enrolment per offer, in their order, in a handful of statements.
+    `hashed` is the keyed hash by which erased addresses are known again. Returns one enrolment
+    per offer, in their order, in a handful of statements.
     """
-    suppressions = readers.suppressions_of(c, {offer.address.key for offer in offers})
+    keys = {offer.address.key for offer in offers}
+    # Held first: an erasure on its way is waited for, and what it leaves is seen below.
+    readers.hold_subscribers(c, keys)
+    suppressions = readers.suppressions_of(c, keys)
+    erasures = readers.erasures_of(c, keys, hashed)
+    for key, erasure in erasures.items():
+        if erasure.suppression is not None:
+            suppressions.setdefault(key, erasure.suppression)
     welcome = {
-        o.address.key: o.address.display for o in offers if o.address.key not in suppressions
+        offer.address.key: offer.address.display
+        for offer in offers
+        if offer.address.key not in suppressions
+        and (offer.may_ask or offer.address.key not in erasures)
     }
     ids = readers.add_subscribers(c, welcome, now)
     standings = readers.standings_of(c, welcome)
@@ -91,6 +109,7 @@ def enrol(c: Connection, offers: Sequence[Offer], now: datetime) -> list[Enrolme
             offer,
             standings.get((offer.address.key, offer.newsletter)),
             suppressions.get(offer.address.key),
+            erasures.get(offer.address.key),
         )
         for offer in offers
     ]
@@ -98,8 +117,11 @@ def enrol(c: Connection, offers: Sequence[Offer], now: datetime) -> list[Enrolme
     return enrolments
 
 
-def _enrolment(offer: Offer, before: Standing | None, suppression: Suppression | None) -> Enrolment:
-    return Enrolment(decide(offer, before, suppression), before, suppression)
+def _enrolment(
+    offer: Offer, before: Standing | None, suppression: Suppression | None, erasure: Erasure | None
+) -> Enrolment:
+    outcome = decide(offer, before, suppression, erased=erasure is not None)
+    return Enrolment(outcome, before, suppression, erasure.at if erasure else None)
 
 
 def _store(

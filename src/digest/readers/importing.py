@@ -8,6 +8,7 @@ went in before is found unchanged.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from digest.errors import UsageError
 from digest.readers.csvfile import BadRow, Row, open_csv
 from digest.readers.enrolment import Enrolled, Enrolment, Offer, enrol
 from digest.readers.rows import ADDRESS, Header, RowProblem, read_header, read_row
-from digest.readers.words import left_on, suppressed_since
+from digest.readers.tokens import keyed_hash
+from digest.readers.words import erased_on, left_on, suppressed_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +99,13 @@ class _Tally:
 
 
 def import_subscribers(
-    store: Store, config: Config, path: Path, now: datetime, *, dry_run: bool = False
+    store: Store,
+    config: Config,
+    secret: bytes,
+    path: Path,
+    now: datetime,
+    *,
+    dry_run: bool = False,
 ) -> ImportReport:
     """Import a CSV file; with `dry_run` everything is tried and nothing stays.
 
@@ -107,7 +115,7 @@ def import_subscribers(
     try:
         with open_csv(path) as rows:
             header = _header(path, rows)
-            return _import(store, config, header, rows, now=now, dry_run=dry_run)
+            return _import(store, config, secret, header, rows, now=now, dry_run=dry_run)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -115,6 +123,7 @@ def import_subscribers(
 def _import(
     store: Store,
     config: Config,
+    secret: bytes,
     header: Header,
     rows: Iterator[Row | BadRow],
     *,
@@ -122,10 +131,11 @@ def _import(
     dry_run: bool,
 ) -> ImportReport:
     tally = _Tally()
+    hashed = partial(keyed_hash, secret)
     offers = _offers(config, header, rows, now, tally)
     while chunk := list(islice(offers, CHUNK)):
         with store.write() as c:
-            enrolments = enrol(c, [offer for _, offer in chunk], now)
+            enrolments = enrol(c, [offer for _, offer in chunk], now, hashed)
             if dry_run:
                 c.rollback()
         for (line, _), enrolment in zip(chunk, enrolments, strict=True):
@@ -198,5 +208,7 @@ def _count(tally: _Tally, line: int, enrolment: Enrolment) -> None:
 def _refusal(enrolment: Enrolment) -> str:
     if enrolment.suppression is not None:
         return f"this address {suppressed_since(enrolment.suppression)}"
+    if enrolment.erased_at is not None:
+        return f"this address {erased_on(enrolment.erased_at)}"
     assert enrolment.before is not None
     return left_on(enrolment.before)

@@ -10,18 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003  a field of the values below
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from digest.mail.addresses import AddressProblem, parse_address
 from digest.readers.choices import choice_faults
 from digest.readers.enrolment import Enrolled, Enrolment, Offer, enrol
-from digest.readers.tokens import read_token
-from digest.readers.words import UNSUBSCRIBED, day, left_on, suppressed_since
+from digest.readers.tokens import keyed_hash, read_token
+from digest.readers.words import UNSUBSCRIBED, day, erased_on, left_on, suppressed_since
 from digest.store import readers
 from digest.store.readers import ListedSubscription, Standing, Suppression
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from sqlalchemy.engine import Connection
 
@@ -103,6 +104,7 @@ class SuppressResult:
 def subscribe(
     store: Store,
     config: Config,
+    secret: bytes,
     *,
     address: str,
     newsletter: str,
@@ -115,8 +117,8 @@ def subscribe(
     """Subscribe an address to a newsletter.
 
     `consent_at` is when the reader is known to have agreed, or None: then the subscription
-    waits for the reader's confirmation. It waits as well where the reader left before. An
-    active subscription stays as it is, whoever asks.
+    waits for the reader's confirmation. It waits as well where the reader left before or was
+    erased. An active subscription stays as it is, whoever asks.
     """
     parsed = parse_address(address)
     if isinstance(parsed, AddressProblem):
@@ -130,7 +132,7 @@ def subscribe(
         return SubscribeResult(Enrolled.REFUSED, None, said)
     offer = Offer(parsed, newsletter, interests, rhythm, consent_source, consent_at, may_ask=True)
     with store.write() as c:
-        [enrolment] = enrol(c, [offer], now)
+        [enrolment] = enrol(c, [offer], now, partial(keyed_hash, secret))
         after = readers.standings_of(c, [parsed.key]).get((parsed.key, newsletter))
     return SubscribeResult(enrolment.outcome, after.id if after else None, _said(offer, enrolment))
 
@@ -145,6 +147,8 @@ def _said(offer: Offer, enrolment: Enrolment) -> str:
         return f"{address} is subscribed to {offer.newsletter}"
     if before is not None and before.ended_at is not None:
         return f"{address} {left_on(before)}; the opt-in mail asks them"
+    if enrolment.erased_at is not None:
+        return f"{address} {erased_on(enrolment.erased_at)}; the opt-in mail asks them"
     return f"{address} is subscribed to {offer.newsletter} as soon as the reader confirms"
 
 
@@ -159,12 +163,14 @@ def confirm(store: Store, secret: bytes, token: str, now: datetime) -> ConfirmRe
         if found is None:
             said = "this subscription is not here any more; sign up again"
             return ConfirmResult(Confirmed.INVALID, None, "", said)
-        outcome, said = _confirm(c, found, now)
+        outcome, said = _confirm(c, found, partial(keyed_hash, secret), now)
     return ConfirmResult(outcome, found.id, found.newsletter, said)
 
 
-def _confirm(c: Connection, found: Standing, now: datetime) -> tuple[Confirmed, str]:
-    suppression = readers.suppressions_of(c, [found.address_key]).get(found.address_key)
+def _confirm(
+    c: Connection, found: Standing, hashed: Callable[[str], str], now: datetime
+) -> tuple[Confirmed, str]:
+    suppression = readers.barred(c, found.address_key, hashed)
     if suppression is not None:
         return Confirmed.SUPPRESSED, f"this address {suppressed_since(suppression)}"
     if found.state == "active":
@@ -172,6 +178,7 @@ def _confirm(c: Connection, found: Standing, now: datetime) -> tuple[Confirmed, 
     if found.state == "ended":
         return Confirmed.ENDED, f"the subscription to {found.newsletter} has ended; sign up again"
     readers.activate(c, found.id, now)
+    readers.end_erasure(c, found.address_key, hashed)
     return Confirmed.ACTIVE, f"the subscription to {found.newsletter} is confirmed"
 
 

@@ -25,6 +25,11 @@ def left_on(ended: Standing) -> str:
     return f"{how} on {day(ended.ended_at)}; only the reader can come back"
 
 
+def erased_on(moment: datetime) -> str:
+    """When an address was erased, and who can bring it back."""
+    return f"was erased on {day(moment)}; only the reader can come back"
+
+
 def suppressed_since(suppression: Suppression) -> str:
     """Why an address is never mailed."""
     return (

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003  a field of the values below
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from digest.model import Interests, Rhythm
 from digest.store.dialect import insert_ignore
-from digest.store.tables import subscribers, subscriptions, suppressions
+from digest.store.tables import erasures, subscribers, subscriptions, suppressions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Row, Select
     from sqlalchemy.engine import Connection
@@ -33,6 +33,14 @@ class Suppression:
     reason: str
     origin: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """When an address was erased, and the suppression that outlived it."""
+
+    at: datetime
+    suppression: Suppression | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,37 @@ def suppressions_of(c: Connection, keys: Collection[str]) -> dict[str, Suppressi
     }
 
 
+def erasures_of(
+    c: Connection, keys: Collection[str], hashed: Callable[[str], str]
+) -> dict[str, Erasure]:
+    """Those of these address keys that were erased, told by their keyed hashes."""
+    by_hash = {hashed(key): key for key in keys}
+    query = select(erasures).where(erasures.c.address_hash.in_(by_hash))
+    return {by_hash[row.address_hash]: _erasure(row) for row in c.execute(query)}
+
+
+def _erasure(row: Row[Any]) -> Erasure:
+    if row.suppressed_reason is None:
+        return Erasure(row.at, None)
+    suppression = Suppression(row.suppressed_reason, row.suppressed_origin, row.suppressed_at)
+    return Erasure(row.at, suppression)
+
+
+def barred(c: Connection, key: str, hashed: Callable[[str], str]) -> Suppression | None:
+    """Why an address is never mailed: its suppression, or the one behind its erasure."""
+    found = suppressions_of(c, [key]).get(key)
+    if found is not None:
+        return found
+    erasure = erasures_of(c, [key], hashed).get(key)
+    return erasure.suppression if erasure else None
+
+
+def end_erasure(c: Connection, key: str, hashed: Callable[[str], str]) -> None:
+    """The reader came back by their own mail; a suppression stays whatever they say."""
+    gone = (erasures.c.address_hash == hashed(key), erasures.c.suppressed_reason.is_(None))
+    c.execute(delete(erasures).where(*gone))
+
+
 def suppress(c: Connection, key: str, suppression: Suppression) -> bool:
     """Store a suppression; False where the address has one already, which stays as it is."""
     row = {
@@ -112,6 +151,13 @@ def suppress(c: Connection, key: str, suppression: Suppression) -> bool:
     # Not by `rowcount`, which an INSERT leaves at -1 on PostgreSQL.
     added = insert_ignore(c, suppressions).returning(suppressions.c.address_key)
     return c.execute(added, row).first() is not None
+
+
+def hold_subscribers(c: Connection, keys: Collection[str]) -> None:
+    """Keep these subscribers as they are until the transaction ends, where they are known."""
+    s = subscribers.c
+    query = select(s.id).where(s.address_key.in_(keys)).order_by(s.id).with_for_update()
+    c.execute(query).all()
 
 
 def add_subscribers(c: Connection, addresses: Mapping[str, str], now: datetime) -> dict[str, int]:
