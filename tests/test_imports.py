@@ -18,10 +18,11 @@ LAYERS = [
         "digest.files",
         "digest.locks",
         "digest.model",
+        "digest.passwords",
         "digest.ports",
         "digest.up.place",
     ),
-    ("digest.config", "digest.config_social", "digest.config_types"),
+    ("digest.config", "digest.config_inboxes", "digest.config_social", "digest.config_types"),
     # Decisions: pure functions of values.
     (
         "digest.picks",
@@ -47,6 +48,7 @@ LAYERS = [
         "digest.mail.letters",
         "digest.mail.mailers",
         "digest.readers.enrolment",
+        "digest.readers.erasure",
         "digest.readers.importing",
         "digest.readers.rows",
         "digest.readers.subscriptions",
@@ -82,6 +84,7 @@ LAYERS = [
     ("digest.up.connection",),
     (
         "digest.asking",
+        "digest.editors",
         "digest.housekeeping",
         "digest.late",
         "digest.overdue",

@@ -141,7 +141,12 @@ def end_erasure(c: Connection, key: str, hashed: Callable[[str], str]) -> None:
 
 
 def suppress(c: Connection, key: str, suppression: Suppression) -> bool:
-    """Store a suppression; False where the address has one already, which stays as it is."""
+    """Store a suppression; False where the address has one already, which stays as it is.
+
+    Of an erased reader the ledger knows the keyed hash alone: it goes to their erasure.
+    """
+    if "@" not in key:
+        return _suppress_erased(c, key, suppression)
     row = {
         "address_key": key,
         "reason": suppression.reason,
@@ -151,6 +156,20 @@ def suppress(c: Connection, key: str, suppression: Suppression) -> bool:
     # Not by `rowcount`, which an INSERT leaves at -1 on PostgreSQL.
     added = insert_ignore(c, suppressions).returning(suppressions.c.address_key)
     return c.execute(added, row).first() is not None
+
+
+def _suppress_erased(c: Connection, address_hash: str, suppression: Suppression) -> bool:
+    here = (erasures.c.address_hash == address_hash, erasures.c.suppressed_reason.is_(None))
+    changed = c.execute(
+        update(erasures)
+        .where(*here)
+        .values(
+            suppressed_reason=suppression.reason,
+            suppressed_origin=suppression.origin,
+            suppressed_at=suppression.at,
+        )
+    )
+    return changed.rowcount == 1
 
 
 def hold_subscribers(c: Connection, keys: Collection[str]) -> None:
