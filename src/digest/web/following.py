@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias
@@ -52,12 +53,15 @@ def _read_again(app: App) -> App:
 
 
 def _stamp(home: Path) -> _Stamp:
-    """When each file was written last, and its size."""
+    """When each file was written last, and its size; asked at every page."""
     stamps = []
-    for path in sorted((home / "config").glob("*.toml")):
-        try:
-            found = path.stat()
-        except FileNotFoundError:  # an editor is putting a new one in its place
-            continue
-        stamps.append((path.name, found.st_mtime_ns, found.st_size))
-    return tuple(stamps)
+    with os.scandir(home / "config") as entries:
+        for entry in entries:
+            if not entry.name.endswith(".toml"):
+                continue
+            try:
+                found = entry.stat()
+            except FileNotFoundError:  # an editor is putting a new one in its place
+                continue
+            stamps.append((entry.name, found.st_mtime_ns, found.st_size))
+    return tuple(sorted(stamps))

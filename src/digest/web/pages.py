@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,8 @@ class Web:
     #: Who would get an issue: drawing the recipients takes the lock of freezing.
     shares: Remembered[list[Share]] = field(default_factory=Remembered)
     limiter: Limiter = field(default_factory=Limiter)
+    #: Through which readers' changes go, one at a time.
+    turnstile: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "turnstile"))
 
     def page(self, name: str, status: int = 200, **values: object) -> HTMLResponse:
         """The page `name`, such as "message.html", filled in."""
