@@ -6,6 +6,7 @@ description, so that none of them can be forgotten.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -87,6 +88,11 @@ def route(web: Web, page: Page) -> Route:
         request.state.form = FormData()
         if request.method == "POST" and page.form is not None:
             request.state.form = await _form(request)
+        if request.method == "POST" and page.does is None:
+            # Readers' changes go one after the other: SQLite writes so anyway, and threads that
+            # wait for each other take the time of those that work.
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(web.turnstile, _respond, web, page, request)
         return await run_in_threadpool(_respond, web, page, request)
 
     return Route(page.path, endpoint, methods=page.methods)
