@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from sqlalchemy import insert
 
@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+Event: TypeAlias = Literal["confirmed", "changed", "paused", "went on", "left"]
+
 
 class Consent(TypedDict):
     """One thing that a reader did, with the interests and rhythm that hold from then on."""
 
     subscription_id: int
     at: datetime
-    event: Literal["confirmed", "changed", "paused", "went on", "left"]
+    event: Event
     #: Where: "sign-up page", "settings page", "link in a mail".
     form: str
     #: The words that were agreed to, or what was changed.
