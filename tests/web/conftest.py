@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert, select
 
-from digest import links, sending
+from digest import editors, links, sending
 from digest.bootstrap import App
 from digest.issues import desk
 from digest.issues.compose import Request
@@ -26,6 +26,7 @@ from digest.readers.tokens import make_token
 from digest.settings import load_config
 from digest.store import readers, tables
 from digest.store.tables import metadata
+from digest.web import guard
 from digest.web.app import make_app
 
 with warnings.catch_warnings():
@@ -211,3 +212,50 @@ def client(house: House) -> Iterator[TestClient]:
 def any_client(any_house: House) -> Iterator[TestClient]:
     with client_of(any_house) as client:
         yield client
+
+
+PASSWORD = "a long enough password"
+
+
+@dataclass
+class Signed:
+    """A browser that is signed in to the desk."""
+
+    client: TestClient
+    house: House
+
+    @property
+    def csrf(self) -> str:
+        return guard.csrf_of(self.client.cookies["digest-desk"])
+
+    def get(self, path: str) -> Any:
+        return self.client.get(path)
+
+    def post(self, path: str, **fields: Any) -> Any:
+        """Send a form of ours."""
+        return self.client.post(path, data={"csrf": self.csrf, **fields})
+
+
+def sign_in(house: House, name: str = "Maya", role: Any = "editor") -> Signed:
+    """A new browser, signed in to an account that is made where there is none."""
+    if name not in [editor.name for editor in editors.list_editors(house.app.store)]:
+        editors.add_editor(house.app.store, name, role, PASSWORD, house.app.clock())
+    client = client_of(house)
+    answer = client.post("/desk/sign-in", data={"name": name, "password": PASSWORD})
+    assert answer.status_code == 303
+    return Signed(client, house)
+
+
+@pytest.fixture
+def editor(house: House) -> Signed:
+    return sign_in(house)
+
+
+@pytest.fixture
+def any_editor(any_house: House) -> Signed:
+    return sign_in(any_house)
+
+
+@pytest.fixture
+def viewer(house: House) -> Signed:
+    return sign_in(house, "Vera", "viewer")

@@ -115,4 +115,5 @@ def _respond(web: Web, page: Page, request: Request) -> Response:
             return stopped
     handler = page.do if doing else page.look
     assert handler is not None
-    return handler(web, request)
+    response = handler(web, request)
+    return response if role is None else guard.sealed(response)
