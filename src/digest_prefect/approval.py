@@ -34,7 +34,7 @@ from digest.links import preview_url
 from digest.model import IssueState
 from digest.showing import question_markdown
 from digest.store import issues as issue_store
-from digest_prefect.artifacts import show_draft
+from digest_prefect.artifacts import at_the_desk, show_draft
 
 if TYPE_CHECKING:
     from digest.asking import Question
@@ -132,7 +132,8 @@ def _text(run: Run, issue: Issue, note: str) -> str:
         lines = preview_of_issue(c, issue).picks
     link = preview_url(app.config.site.links_url, app.secret, issue.id)
     words = (note, asking.deadline(app, issue))
-    return question_markdown(issue, lines, forecast(app.store, issue), link, words)
+    asked = question_markdown(issue, lines, forecast(app.store, issue), link, words)
+    return asked + at_the_desk(app, issue.id)
 
 
 def _form(question: Question) -> type[RunInput]:

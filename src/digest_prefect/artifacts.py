@@ -12,7 +12,7 @@ from prefect.artifacts import (
 )
 
 from digest.issues.preview import preview, preview_of_issue
-from digest.links import look_url, preview_url
+from digest.links import desk_url, look_url, preview_url
 from digest.previews import preview_files
 from digest.showing import draft_markdown
 from digest.store.issues import transitions_of
@@ -21,6 +21,7 @@ from digest.store.memberships import ensure_memberships
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from digest.bootstrap import App
     from digest.issues.compose import Request
     from digest.issues.preview import Preview
     from digest.store.issues import Issue
@@ -43,7 +44,7 @@ def show_draft(run: Run, issue: Issue) -> None:
     link = preview_url(app.config.site.links_url, app.secret, issue.id)
     log.info("issue %s: exactly what goes out: %s", issue.id, link)
     description = f"{issue.name}: {issue.state} by {step.actor}"
-    _show_preview(run, f"issue-{issue.id}", shown, link, description)
+    _show_preview(run, f"issue-{issue.id}", shown, link, description, at_the_desk(app, issue.id))
 
 
 def show_look(run: Run, request: Request) -> Preview:
@@ -60,10 +61,18 @@ def show_look(run: Run, request: Request) -> Preview:
     return shown
 
 
-def _show_preview(run: Run, key: str, shown: Preview, link: str, description: str) -> None:
+def at_the_desk(app: App, issue_id: int) -> str:
+    """A link to the issue's page at the desk, as a paragraph."""
+    address = desk_url(app.config.site.links_url, "issues", str(issue_id))
+    return f"\n[Issue {issue_id} at the desk]({address})\n"
+
+
+def _show_preview(
+    run: Run, key: str, shown: Preview, link: str, description: str, more: str = ""
+) -> None:
     made = preview_files(run.app, shown, None, run.scheduled_at)
     text = made.files.get("issue.txt", b"").decode()
-    show(key, draft_markdown(shown, text, link), description)
+    show(key, draft_markdown(shown, text, link) + more, description)
 
 
 def progress(key: str, description: str) -> Callable[[float], None]:

@@ -24,7 +24,7 @@ from digest.showing import account_markdown
 from digest.store import accounts
 from digest.store import issues as issue_store
 from digest_prefect.approval import ask_until_decided, forget_answers
-from digest_prefect.artifacts import progress, show, show_draft, show_look
+from digest_prefect.artifacts import at_the_desk, progress, show, show_draft, show_look
 from digest_prefect.running import answered, ended, failed
 from digest_prefect.tasks import NotNow, work
 
@@ -261,7 +261,8 @@ def _finish(run: Run, sent: Sent, faults: list[str]) -> State[Any]:
     with run.app.store.read() as c:
         left_out = accounts.exclusion_counts(c, issue.id)
     key = f"account-{issue.id}"
-    show(key, account_markdown(sent, left_out), f"Issue {issue.id}: who got it")
+    told = account_markdown(sent, left_out) + at_the_desk(run.app, issue.id)
+    show(key, told, f"Issue {issue.id}: who got it")
     run.record.counts = {"submitted": sent.account.submitted}
     if issue.state in _STOPPED and _by_a_person(run, issue.id):
         name = "Held" if issue.state is IssueState.HELD else "Paused"

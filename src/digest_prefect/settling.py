@@ -13,7 +13,7 @@ from digest.showing import account_markdown
 from digest.social.settle import undecided
 from digest.social.workshop import press_of
 from digest.store import accounts
-from digest_prefect.artifacts import show
+from digest_prefect.artifacts import at_the_desk, show
 from digest_prefect.running import ended
 from digest_prefect.tasks import work
 
@@ -36,7 +36,8 @@ def settle_issue(
         sent = sending.standing(app, issue_id)
     with app.store.read() as c:
         left_out = accounts.exclusion_counts(c, issue_id)
-    show(f"account-{issue_id}", account_markdown(sent, left_out), "The account as it stands")
+    told = account_markdown(sent, left_out) + at_the_desk(app, issue_id)
+    show(f"account-{issue_id}", told, "The account as it stands")
     if dry_run:
         message = f"{sent.undecided} uncertain deliveries would be decided: {decision}"
         return ended(run, "Dry run", message, outcome="nothing")

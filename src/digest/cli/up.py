@@ -71,7 +71,8 @@ def report(all_: Up, config: Config, seconds: float, *, as_json: bool) -> None:
     lines = [
         ("Prefect", f"{found['prefect']['ui']}  asks for a password:"),
         ("", f"the whole line in {found['prefect']['password_file']}"),
-        ("Pages", found["pages"]),
+        ("Pages", f"{found['pages']}  what readers see"),
+        ("Desk", f"{found['desk']}  for whom `digest editors add` made an account"),
         *(("Mails", page) for page in found["mailboxes"]),
         ("Logs", found["logs"]),
         ("Stop", "Ctrl-C"),
@@ -97,6 +98,7 @@ def findings(all_: Up, config: Config, seconds: float) -> dict[str, Any]:
         },
         "flows": all_.flows,
         "pages": all_.pages_url,
+        "desk": f"{all_.pages_url}desk",
         "mailboxes": [str(page) for page in mailboxes(place.home, config)],
         "logs": str(place.logs),
     }
