@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, Field, SecretStr, StringConstraints
 
+from digest.config_inboxes import Inbox  # noqa: TC001  pydantic reads it
 from digest.config_social import Channel, Hashtags
 from digest.config_types import (
     Address,
@@ -331,6 +332,7 @@ class Config(Declared):
     themes: dict[Slug, Theme] = {}
     newsletters: dict[Slug, Newsletter]
     channels: dict[Slug, Channel] = {}
+    inboxes: dict[Slug, Inbox] = {}
     hashtags: Hashtags = Hashtags()
     flows: dict[Slug, FlowSettings] = {}
     prefect: PrefectSettings = PrefectSettings()

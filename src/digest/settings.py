@@ -32,7 +32,11 @@ _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 #: Tables whose entries are named by the operator, and may come from several files.
-_NAMED = ("mailers", "feeds", "series", "themes", "newsletters", "channels", "flows")
+_NAMED = ("mailers", "inboxes", "feeds", "series", "themes", "newsletters", "channels", "flows")
+
+#: Tables whose entries are of several kinds; pydantic names the kind after the entry.
+_OF_KINDS = {"mailers": ("file", "smtp"), "inboxes": ("maildir", "imap")}
+_KINDS = tuple(kind for kinds in _OF_KINDS.values() for kind in kinds)
 
 #: Parameters of flows that name something of config, and where that is declared.
 _NAMING = {
@@ -172,8 +176,15 @@ class _Reading:
 
 def _problem(fault: Any, origins: dict[Keys, str]) -> Problem:
     location = tuple(str(part) for part in fault["loc"])
-    key = ".".join(part for part in location if part not in {"file", "smtp", "[key]"})
+    key = ".".join(part for part in _without_kind(location) if part != "[key]")
     return Problem(_file_of(location, origins), key, _message(fault, location))
+
+
+def _without_kind(location: Keys) -> Keys:
+    section, kind = location[0] if location else "", location[2:3]
+    if kind and kind[0] in _OF_KINDS.get(section, ()):
+        return location[:2] + location[3:]
+    return location
 
 
 def _file_of(location: tuple[str, ...], origins: dict[Keys, str]) -> str:
@@ -237,7 +248,7 @@ def _at(annotation: Any, path: tuple[str, ...]) -> list[Any]:
         return _at(arguments[1], path[1:]) if path else []
     if not arguments:
         return [annotation]
-    if path and path[0] in {"file", "smtp"}:
+    if path and path[0] in _KINDS:
         path = path[1:]
     return [found for argument in arguments for found in _at(argument, path)]
 
