@@ -1,32 +1,53 @@
-"""Mails outside any issue: test copies for editors, opt-in mails for readers.
+"""Mails outside any issue: test copies for editors, and what readers ask for.
 
-They go through the same Mailer port, and each has a row before it leaves. Nobody
-retries them by machine: whoever asked is told, and asks again.
+They go through the same Mailer port, and each has a row before it leaves. Test copies and
+opt-in mails are sent while somebody waits, who is told, and asks again. What is asked for at a
+form of the pages waits in the store, for forms must not tell, by their time or their answer,
+whom we know; whoever sends what is due decides whether it leaves.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import logging
+import secrets
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from digest.errors import UsageError
+from digest.errors import Unauthorized, Unavailable, UsageError
 from digest.issues.compose import newsletter_of
-from digest.issues.render import render_opt_in
 from digest.links import TEST_TOKEN
 from digest.mail.addresses import AddressProblem, parse_address
-from digest.mail.decisions import decide
+from digest.mail.decisions import FIRST_PAUSE, decide
 from digest.mail.letters import domain_of, issue_letter
-from digest.mail.message import Letter, build_message, notice_message_id, reader_links
+from digest.mail.message import build_message, notice_message_id, reader_links
+from digest.mail.pacing import earliest
+from digest.mail.policy import MessageError
+from digest.mail.worker import death_certificate, working
 from digest.model import DeliveryState, Envelope, Receipt
-from digest.readers.tokens import make_token
+from digest.notice_letters import opt_in_letter, write
+from digest.readers.tokens import keyed_hash
 from digest.store import issues as issue_store
+from digest.store import notices as store
 from digest.store.accounts import StoredVariant
-from digest.store.notices import NewNotice, begin_notice, failed_notices, finish_notice
+from digest.store.dialect import lock_address
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from digest.bootstrap import App
     from digest.config import Newsletter
-    from digest.mail.message import ReaderLinks
+    from digest.mail.addresses import Address
+    from digest.mail.decisions import Decision
+    from digest.mail.message import Letter, ReaderLinks
+    from digest.ports import Mailer
+    from digest.store.notices import NewNotice, Waiting
+
+log = logging.getLogger(__name__)
+
+#: How many are tried by one call that says nothing else.
+MOST = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +56,9 @@ class NoticeSent:
 
     state: DeliveryState
     reason: str
+
+
+# --- sent at once ------------------------------------------------------------------------------
 
 
 def send_test_copy(app: App, issue_id: int, to: str) -> NoticeSent:
@@ -52,8 +76,8 @@ def send_test_copy(app: App, issue_id: int, to: str) -> NoticeSent:
     # The token of no subscription: a click in a test copy can take nobody off.
     links = reader_links(app.config.site.links_url, newsletter.unsubscribe_mailto, TEST_TOKEN)
     key = f"test:{issue_id}:{address.key}:{app.clock().isoformat()}"
-    notice = _notice(app, newsletter, "test", key, address.display, address.key)
-    return _submit(app, newsletter, replace(notice, issue_id=issue_id), letter, links)
+    notice = _notice(app, issue.newsletter, "test", key, address)
+    return _send_now(app, replace(notice, issue_id=issue_id), letter, links)
 
 
 def send_opt_in(app: App, newsletter_slug: str, subscription_id: int, to: str) -> NoticeSent:
@@ -62,52 +86,200 @@ def send_opt_in(app: App, newsletter_slug: str, subscription_id: int, to: str) -
     if isinstance(address, AddressProblem):
         raise UsageError(address.reason)
     newsletter = newsletter_of(app.config, newsletter_slug)
-    site, now = app.config.site, app.clock()
-    token = make_token(app.secret, "opt-in", subscription_id, now)
-    subject, html, text = render_opt_in(app.templates, site, newsletter, token)
-    letter = Letter(
-        subject=subject,
-        html=html,
-        text=text,
-        from_name=newsletter.from_name,
-        from_address=newsletter.from_address,
-        reply_to=newsletter.reply_to,
-        language=site.language,
-        feedback_id=("opt-in", newsletter_slug, "notice", domain_of(newsletter)),
-    )
+    letter = opt_in_letter(app, newsletter_slug, newsletter, subscription_id)
     with app.store.read() as c:
-        failures = failed_notices(c, subscription_id)
+        failures = store.failed_notices(c, subscription_id)
     # Once a day; a day's mail that did not leave does not count.
-    key = f"opt-in:{subscription_id}:{now.astimezone(site.zone):%Y-%m-%d}:{failures}"
-    notice = _notice(app, newsletter, "opt-in", key, address.display, address.key)
-    return _submit(app, newsletter, replace(notice, subscription_id=subscription_id), letter, None)
+    day = app.clock().astimezone(app.config.site.zone)
+    key = f"opt-in:{subscription_id}:{day:%Y-%m-%d}:{failures}"
+    notice = _notice(app, newsletter_slug, "opt-in", key, address)
+    return _send_now(app, replace(notice, subscription_id=subscription_id), letter, None)
 
 
-def _notice(app: App, newsletter: Newsletter, kind: str, key: str, *address: str) -> NewNotice:
+def _notice(app: App, slug: str, kind: str, key: str, address: Address) -> NewNotice:
+    newsletter = newsletter_of(app.config, slug)
     message_id = notice_message_id(app.secret, key, domain_of(newsletter))
-    return NewNotice(kind, address[0], address[1], message_id)
+    return store.NewNotice(kind, address.display, address.key, message_id, slug)
 
 
-def _submit(
-    app: App,
-    newsletter: Newsletter,
-    notice: NewNotice,
-    letter: Letter,
-    links: ReaderLinks | None,
-) -> NoticeSent:
+def _send_now(app: App, notice: NewNotice, letter: Letter, links: ReaderLinks | None) -> NoticeSent:
+    newsletter = newsletter_of(app.config, notice.newsletter)
     message = build_message(letter, notice.address, links, notice.message_id, app.clock())
-    with app.store.write() as c:
-        begun = begin_notice(c, notice, app.clock())
-    if isinstance(begun, str):
-        return NoticeSent(DeliveryState.SUPPRESSED, begun)
-    mailer = app.mailer(newsletter.mailer)
-    try:
-        envelope = Envelope(newsletter.bounce_address, notice.address, notice.message_id)
-        outcome = mailer.submit(envelope, message)
-    finally:
-        mailer.close()
-    decision = decide(outcome, delivery_id=begun, attempts=0, now=app.clock())
-    remote_id = outcome.remote_id if isinstance(outcome, Receipt) else None
-    with app.store.write() as c:
-        finish_notice(c, begun, decision, remote_id, app.clock())
+    envelope = Envelope(newsletter.bounce_address, notice.address, notice.message_id)
+    with working(app.var / "run", secrets.token_hex(4)) as worker:
+        with app.store.write() as c:
+            hashed = partial(keyed_hash, app.secret)
+            begun = store.begin_notice(c, notice, worker, hashed, app.clock())
+        if isinstance(begun, str):
+            return NoticeSent(DeliveryState.SUPPRESSED, begun)
+        mailer = app.mailer(newsletter.mailer)
+        try:
+            outcome = mailer.submit(envelope, message)
+        finally:
+            mailer.close()
+        decision = decide(outcome, delivery_id=begun, attempts=0, now=app.clock())
+        if decision.state is DeliveryState.PENDING:
+            # Nobody retries it by machine: what may come later has failed now.
+            decision = replace(decision, state=DeliveryState.FAILED, not_before=None)
+        remote_id = outcome.remote_id if isinstance(outcome, Receipt) else None
+        with app.store.write() as c:
+            store.finish_notice(c, begun, decision, remote_id, app.clock())
     return NoticeSent(decision.state, decision.reason)
+
+
+# --- asked for, and sent later -----------------------------------------------------------------
+
+
+def ask_for_settings(app: App, address_text: str) -> None:
+    """Queue a link to the settings of whoever has this address, typed in by anybody.
+
+    The same is done and nothing is told, whether the address is known or no address at all.
+    """
+    address = parse_address(address_text)
+    if not isinstance(address, AddressProblem):
+        _ask_for_settings(app, address)
+
+
+def ask_for_settings_of(app: App, subscriber_id: int) -> None:
+    """Queue a link to a reader's settings, to the address that we know; for a mail's own link."""
+    with app.store.read() as c:
+        address = store.address_of(c, subscriber_id)
+    if address is not None:
+        _ask_for_settings(app, address)
+
+
+def _ask_for_settings(app: App, address: Address) -> None:
+    now = app.clock()
+    # As whom it is sent is decided when it is; until then any newsletter will do.
+    newsletter = next(iter(app.config.newsletters), None)
+    if newsletter is None:
+        return
+    key = f"settings:{address.key}:{now.isoformat()}"
+    notice = _notice(app, newsletter, "settings", key, address)
+    with app.store.write() as c:
+        lock_address(c, address.key)
+        # Asked again too soon, it is not sent again: the link of a moment ago works.
+        if earliest(store.asked_lately(c, "settings", address.key, now), now) <= now:
+            store.queue(c, notice, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What became of the notices that were due, by state; pending ones are tried again later."""
+
+    states: Mapping[DeliveryState, int] = field(default_factory=dict)
+    #: Why mailers were stopped, each for this round alone.
+    faults: tuple[str, ...] = ()
+
+
+def send_due(app: App, most: int = MOST) -> Round:
+    """Send the notices whose time has come, one at a time, each at most once.
+
+    Several may do this at once.
+    """
+    folder = app.var / "run"
+    with working(folder, secrets.token_hex(4)) as worker:
+        with app.store.write() as c:
+            is_dead = death_certificate(folder, worker, app.clock())
+            doubtful = store.doubt_dead(c, is_dead, app.clock())
+        if doubtful:
+            log.warning("%s notices are uncertain after a crash", len(doubtful))
+        shift = _Shift(app, worker)
+        try:
+            shift.work(most)
+        finally:
+            shift.close()
+    return Round(dict(shift.states), tuple(shift.stopped.values()))
+
+
+@dataclass
+class _Shift:
+    """One worker among all mailers, for one round."""
+
+    app: App
+    worker: str
+    states: Counter[DeliveryState] = field(default_factory=Counter)
+    #: Why, by mailer.
+    stopped: dict[str, str] = field(default_factory=dict)
+    _mailers: dict[str, Mailer] = field(default_factory=dict)
+
+    def work(self, most: int) -> None:
+        last = 0
+        for _ in range(most):
+            with self.app.store.read() as c:
+                notice = store.next_due(c, last, self.app.clock())
+            if notice is None:
+                return
+            last = notice.id
+            self._send(notice)
+
+    def close(self) -> None:
+        for mailer in self._mailers.values():
+            mailer.close()
+
+    def _send(self, notice: Waiting) -> None:
+        app = self.app
+        written = write(app, notice)
+        if isinstance(written, str):
+            self._drop(notice, DeliveryState.CANCELLED, written)
+            return
+        newsletter = app.config.newsletters[written.newsletter]
+        if newsletter.mailer in self.stopped:
+            return
+        # Built first: a message that cannot be built must not leave a notice in doubt.
+        try:
+            message = build_message(
+                written.letter, notice.address, None, notice.message_id, app.clock()
+            )
+        except MessageError as error:
+            log.error("notice %s: failed, its message cannot be made", notice.id)  # noqa: TRY400
+            self._drop(notice, DeliveryState.FAILED, str(error))
+            return
+        mailer = self._mailer(newsletter.mailer)
+        with app.store.write() as c:
+            begun = store.begin_waiting(
+                c,
+                notice,
+                newsletter=written.newsletter,
+                worker=self.worker,
+                hashed=partial(keyed_hash, app.secret),
+                now=app.clock(),
+            )
+        if begun:
+            envelope = Envelope(newsletter.bounce_address, notice.address, notice.message_id)
+            self._submit(notice, newsletter, mailer, envelope, message)
+
+    def _submit(
+        self,
+        notice: Waiting,
+        newsletter: Newsletter,
+        mailer: Mailer,
+        envelope: Envelope,
+        message: bytes,
+    ) -> None:
+        outcome, now = mailer.submit(envelope, message), self.app.clock()
+        decision = decide(outcome, delivery_id=notice.id, attempts=notice.attempts, now=now)
+        if decision.stop_mailer or isinstance(outcome, Unavailable):
+            self._stop(newsletter.mailer, decision)
+        if isinstance(outcome, Unauthorized):
+            # Not tried at all, as far as the notice is concerned; but not again at once.
+            decision = replace(decision, not_before=now + FIRST_PAUSE)
+        remote_id = outcome.remote_id if isinstance(outcome, Receipt) else None
+        with self.app.store.write() as c:
+            store.finish_notice(c, notice.id, decision, remote_id, now)
+        self.states[decision.state] += 1
+
+    def _stop(self, mailer: str, decision: Decision) -> None:
+        level = logging.ERROR if decision.stop_mailer else logging.WARNING
+        log.log(level, "notices wait: the mailer %s: %s", mailer, decision.reason)
+        self.stopped[mailer] = decision.reason
+
+    def _drop(self, notice: Waiting, state: DeliveryState, reason: str) -> None:
+        with self.app.store.write() as c:
+            store.drop_waiting(c, notice.id, state, reason, self.app.clock())
+        self.states[state] += 1
+
+    def _mailer(self, slug: str) -> Mailer:
+        if slug not in self._mailers:
+            self._mailers[slug] = self.app.mailer(slug)
+        return self._mailers[slug]

@@ -114,6 +114,8 @@ def test_mjml_that_does_not_render_says_why(templates: Path) -> None:
     assert {p.file for p in found} == {
         "templates/email/opt-in/body.mjml",
         "templates/email/series/body.mjml",
+        "templates/email/settings-link/body.mjml",
+        "templates/email/sign-up/body.mjml",
         "templates/email/weekly/body.mjml",
     }
     assert all("</mjml> stands where </mj-body> is due" in p.message for p in found)

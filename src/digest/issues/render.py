@@ -17,10 +17,12 @@ from digest.issues.guard import MjmlError, mjml_to_html
 from digest.issues.links import with_utm
 from digest.issues.preflight import preflight
 from digest.issues.specimen import specimens
+from digest.links import confirm_url
 from digest.model import SETTINGS_MARK, UNSUBSCRIBE_MAILTO_MARK, UNSUBSCRIBE_MARK
+from digest.readers.wishes import WishInWords
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from digest.config import Config, Newsletter, Site
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from digest.issues.content import IssueContent, Item
     from digest.model import Part
 
-OPT_IN_FILES = ("subject.txt", "body.mjml", "body.txt")
+#: The folders of notices, and what each must hold.
+NOTICES = ("opt-in", "sign-up", "settings-link")
+NOTICE_FILES = ("subject.txt", "body.mjml", "body.txt")
 #: What a newsletter's template must hold.
 FILES = ("subject.txt", "subject-fallback.txt", "preheader.txt", "body.mjml", "body.txt")
 #: Longer preheaders are cut off by every client.
@@ -83,10 +87,26 @@ def render_opt_in(
     templates: Path, site: Site, newsletter: Newsletter, token: str
 ) -> tuple[str, str, str]:
     """Subject, HTML and text of the mail that asks a reader to confirm a subscription."""
-    context = _opt_in_context(site, newsletter, token)
-    context["subject"] = words.line(fill("opt-in/subject.txt", context, templates))
-    html = mjml_to_html(fill("opt-in/body.mjml", context, templates))
-    return context["subject"], html, fill_text("opt-in/body.txt", context, templates)
+    return _notice("opt-in", _opt_in_context(site, newsletter, token), templates)
+
+
+def render_sign_up(
+    templates: Path, site: Site, wishes: Sequence[WishInWords], url: str
+) -> tuple[str, str, str]:
+    """Subject, HTML and text of the mail that asks to confirm a sign-up at `url`."""
+    return _notice("sign-up", _sign_up_context(site, wishes, url), templates)
+
+
+def render_settings_link(templates: Path, site: Site, url: str) -> tuple[str, str, str]:
+    """Subject, HTML and text of the mail that leads a reader to their settings at `url`."""
+    return _notice("settings-link", _site_context(site) | {"settings_url": url}, templates)
+
+
+def _notice(folder: str, context: dict[str, Any], templates: Path) -> tuple[str, str, str]:
+    subject = words.line(fill(f"{folder}/subject.txt", context, templates))
+    context = context | {"subject": subject}
+    html = mjml_to_html(fill(f"{folder}/body.mjml", context, templates))
+    return subject, html, fill_text(f"{folder}/body.txt", context, templates)
 
 
 def template_problems(templates: Path, config: Config) -> list[Problem]:
@@ -94,10 +114,22 @@ def template_problems(templates: Path, config: Config) -> list[Problem]:
     newsletters = config.newsletters.values()
     used = {n.template for n in newsletters} | {n.series_template for n in newsletters}
     problems = {problem for folder in used for problem in _problems_of(folder, templates)}
-    for newsletter in newsletters:
-        context = _opt_in_context(config.site, newsletter, "token") | {"subject": "Subject"}
-        problems.update(_problems_on("opt-in", OPT_IN_FILES, context, templates))
+    for folder, context in _specimen_notices(config):
+        filled = context | {"subject": "Subject"}
+        problems.update(_problems_on(folder, NOTICE_FILES, filled, templates))
     return sorted(problems)
+
+
+def _specimen_notices(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each notice as some reader could get it."""
+    site = config.site
+    for newsletter in config.newsletters.values():
+        yield "opt-in", _opt_in_context(site, newsletter, "token")
+        everything = WishInWords(newsletter.title, (), "once a week")
+        chosen = WishInWords(newsletter.title, ("A series (#Series)",), "once a month")
+        for wishes in ([everything], [everything, chosen]):
+            yield "sign-up", _sign_up_context(site, wishes, site.links_url)
+    yield "settings-link", _site_context(site) | {"settings_url": site.links_url}
 
 
 def folder_problems(templates: Path) -> list[Problem]:
@@ -105,23 +137,32 @@ def folder_problems(templates: Path) -> list[Problem]:
     folders = [
         path.name
         for path in (templates / "email").glob("*")
-        if path.is_dir() and not path.name.startswith("_") and path.name != "opt-in"
+        if path.is_dir() and not path.name.startswith("_") and path.name not in NOTICES
     ]
     return sorted({problem for folder in folders for problem in _problems_of(folder, templates)})
 
 
-def _opt_in_context(site: Site, newsletter: Newsletter, token: str) -> dict[str, Any]:
+def _site_context(site: Site) -> dict[str, Any]:
     return {
         "language": site.language,
         "direction": words.direction(site.language),
-        "newsletter_title": newsletter.title,
         "site_name": site.name,
         "site_url": site.url,
         "postal_address": site.postal_address,
-        "confirm_url": f"{site.links_url.rstrip('/')}/c/{quote(token, safe='')}",
+    }
+
+
+def _opt_in_context(site: Site, newsletter: Newsletter, token: str) -> dict[str, Any]:
+    return _site_context(site) | {
+        "newsletter_title": newsletter.title,
+        "confirm_url": confirm_url(site.links_url, token),
         "confirm_mailto": f"mailto:{quote(newsletter.reply_to, safe='@')}"
         f"?subject={quote(f'confirm {token}')}",
     }
+
+
+def _sign_up_context(site: Site, wishes: Sequence[WishInWords], url: str) -> dict[str, Any]:
+    return _site_context(site) | {"wishes": wishes, "join_url": url}
 
 
 def _context(content: IssueContent) -> dict[str, Any]:

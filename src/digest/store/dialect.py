@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Any number that only freezing uses: the key of PostgreSQL's advisory lock.
 _FREEZE_LOCK = 0x64696765
+#: Of PostgreSQL's locks with two keys, which are others: the first key of those on an address.
+_ADDRESS_LOCKS = 0x61646472
 
 
 def insert_ignore(c: Connection, table: Table) -> sqlite.dml.Insert | postgresql.dml.Insert:
@@ -28,3 +30,13 @@ def lock_freezing(c: Connection) -> None:
     """
     if c.dialect.name != "sqlite":
         c.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FREEZE_LOCK})
+
+
+def lock_address(c: Connection, address_key: str) -> None:
+    """Let one transaction at a time decide what an address is sent, known here or not.
+
+    SQLite's write transaction is such a lock already.
+    """
+    if c.dialect.name != "sqlite":
+        statement = text("SELECT pg_advisory_xact_lock(:locks, hashtext(:address))")
+        c.execute(statement, {"locks": _ADDRESS_LOCKS, "address": address_key})
