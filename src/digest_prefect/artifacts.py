@@ -44,7 +44,8 @@ def show_draft(run: Run, issue: Issue) -> None:
     link = preview_url(app.config.site.links_url, app.secret, issue.id)
     log.info("issue %s: exactly what goes out: %s", issue.id, link)
     description = f"{issue.name}: {issue.state} by {step.actor}"
-    _show_preview(run, f"issue-{issue.id}", shown, link, description, at_the_desk(app, issue.id))
+    more = at_the_desk(app, issue.id)
+    _show_preview(run, f"issue-{issue.id}", shown, link, description, more=more)
 
 
 def show_look(run: Run, request: Request) -> Preview:
@@ -68,7 +69,7 @@ def at_the_desk(app: App, issue_id: int) -> str:
 
 
 def _show_preview(
-    run: Run, key: str, shown: Preview, link: str, description: str, more: str = ""
+    run: Run, key: str, shown: Preview, link: str, description: str, *, more: str = ""
 ) -> None:
     made = preview_files(run.app, shown, None, run.scheduled_at)
     text = made.files.get("issue.txt", b"").decode()
