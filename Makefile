@@ -51,9 +51,10 @@ test-count: $(VENV)/dev.stamp $(COUNT)/node_modules/.package-lock.json ## Counti
 lint: $(VENV)/dev.stamp ## Ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: $(VENV)/dev.stamp ## Start-up times, the ledger beside a plain loop, Prefect's share
+bench: $(VENV)/dev.stamp ## Start-up times, the ledger, Prefect's share, 200 readers at once on the pages
 	@$(BIN)/python tests/bench/bench.py
 	@$(BIN)/python tests/bench/bench_prefect.py
+	@$(BIN)/python tests/bench/bench_pages.py
 
 lock: ## Resolve the lock files anew (needs uv)
 	@printf 'hatchling\neditables\n' | uv pip compile --quiet --universal --python-version 3.11 \

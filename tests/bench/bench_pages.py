@@ -30,7 +30,7 @@ from sqlalchemy import func, select
 
 from digest.bootstrap import bootstrap
 from digest.model import Interests, Rhythm
-from digest.readers.tokens import keyed_hash, make_token
+from digest.readers.tokens import make_token
 from digest.store import tables
 
 if TYPE_CHECKING:
@@ -158,8 +158,6 @@ def make_home(folder: Path) -> None:
 
 def add_readers(home: Path, count: int) -> list[str]:
     """Subscribed readers' own tokens for leaving."""
-    from functools import partial
-
     from digest.readers.subscriptions import subscribe
 
     with bootstrap(home) as app:
@@ -168,6 +166,7 @@ def add_readers(home: Path, count: int) -> list[str]:
             result = subscribe(
                 app.store,
                 app.config,
+                app.secret,
                 address=f"reader{number}@example.org",
                 newsletter="weekly",
                 interests=Interests(),
@@ -175,7 +174,6 @@ def add_readers(home: Path, count: int) -> list[str]:
                 consent_source="bench",
                 consent_at=NOW,
                 now=NOW,
-                hashed=partial(keyed_hash, app.secret),
             )
             assert result.subscription_id is not None
             tokens.append(make_token(app.secret, "unsubscribe", result.subscription_id))
