@@ -13,6 +13,7 @@ import secrets
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from digest.errors import Unauthorized, Unavailable, UsageError
@@ -34,7 +35,7 @@ from digest.store.accounts import StoredVariant
 from digest.store.dialect import lock_address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from digest.bootstrap import App
     from digest.config import Newsletter
@@ -172,10 +173,10 @@ class Round:
     faults: tuple[str, ...] = ()
 
 
-def send_due(app: App, most: int = MOST) -> Round:
+def send_due(app: App, most: int = MOST, should_stop: Callable[[], bool] = lambda: False) -> Round:
     """Send the notices whose time has come, one at a time, each at most once.
 
-    Several may do this at once.
+    Several may do this at once. `should_stop` is asked between two notices.
     """
     folder = app.var / "run"
     with working(folder, secrets.token_hex(4)) as worker:
@@ -186,7 +187,7 @@ def send_due(app: App, most: int = MOST) -> Round:
             log.warning("%s notices are uncertain after a crash", len(doubtful))
         shift = _Shift(app, worker)
         try:
-            shift.work(most)
+            shift.work(most, should_stop)
         finally:
             shift.close()
     return Round(dict(shift.states), tuple(shift.stopped.values()))
@@ -203,15 +204,28 @@ class _Shift:
     stopped: dict[str, str] = field(default_factory=dict)
     _mailers: dict[str, Mailer] = field(default_factory=dict)
 
-    def work(self, most: int) -> None:
+    def work(self, most: int, should_stop: Callable[[], bool]) -> None:
+        broken = []
+        for notice in islice(self._due(), most):
+            if should_stop():
+                break
+            try:
+                self._send(notice)
+            except Exception as error:  # noqa: BLE001  told below, when the others have left
+                broken.append(error)
+        if broken:
+            raise ExceptionGroup(f"{len(broken)} notices could not be sent", broken)
+
+    def _due(self) -> Iterator[Waiting]:
+        """Each notice that is due, once."""
         last = 0
-        for _ in range(most):
+        while True:
             with self.app.store.read() as c:
                 notice = store.next_due(c, last, self.app.clock())
             if notice is None:
                 return
             last = notice.id
-            self._send(notice)
+            yield notice
 
     def close(self) -> None:
         for mailer in self._mailers.values():

@@ -46,6 +46,7 @@ def web(
 
     from digest.links import port_here
     from digest.web.app import make_app
+    from digest.web.outbox import sending
 
     with opened(home) as app:
         pages = make_app(app)
@@ -62,7 +63,7 @@ def web(
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
             _announce(app, listener, as_json=as_json)
-            with _quiet_ending():
+            with sending(pages.state.web), _quiet_ending():
                 Server(config).run(sockets=[listener])
         note("The pages are closed.")
 

@@ -69,6 +69,8 @@ def make_app(app: App) -> Starlette:
     )
     # A one-click POST must not be answered by a redirect (RFC 8058, section 3.2).
     made.router.redirect_slashes = False
+    # For what works beside the pages: `digest.web.outbox`.
+    made.state.web = web
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Event
 from typing import TYPE_CHECKING
 
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateSyntaxError
@@ -56,6 +57,8 @@ class Web:
     #: Who would get an issue: drawing the recipients takes the lock of freezing.
     shares: Remembered[list[Share]] = field(default_factory=Remembered)
     limiter: Limiter = field(default_factory=Limiter)
+    #: Set by whoever queued a notice, so that it leaves soon.
+    queued: Event = field(default_factory=Event)
     #: Through which readers' changes go, one at a time.
     turnstile: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "turnstile"))
 
