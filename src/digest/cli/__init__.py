@@ -10,6 +10,7 @@ import typer
 from digest.cli import (
     check,
     decisions,
+    editors,
     issues,
     ledger,
     overdue,
@@ -55,6 +56,7 @@ def _options(
 for room in (check, posts, issues, decisions, ledger, overdue, store, up, web):
     room.add_to(app)
 app.add_typer(readers.app, name="readers", help="Subscribers: add, import, list, leave.")
+app.add_typer(editors.app, name="editors", help="Accounts of the desk: add, list, change, disable.")
 app.add_typer(social.app, name="social", help="Hashtag threads: plan, publish and see them.")
 
 
