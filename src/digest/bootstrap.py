@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from digest.config import Config, FileMailer
 from digest.files import make_folder
+from digest.issues.period import week_of
 from digest.settings import find_home, load_config
 from digest.store.engine import Store, open_store
 from digest.store.migrate import ensure_schema
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from digest.feeds.fetch import Fetcher
+    from digest.issues.period import Week
     from digest.model import Limits
     from digest.ports import Channel, Clock, Mailer
 
@@ -48,6 +50,11 @@ class App:
     @property
     def secret_path(self) -> Path:
         return self.var / "secret.key"
+
+    @property
+    def week(self) -> Week:
+        """The week that readers' weekly caps count, as it stands now."""
+        return week_of(self.clock(), self.config.site.zone)
 
     @cached_property
     def secret(self) -> bytes:

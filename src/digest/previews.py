@@ -75,5 +75,4 @@ def _copy(app: App, shown: Preview, reader: str) -> Copy:
     address = parse_address(reader)
     if isinstance(address, AddressProblem):
         raise UsageError(f"--for: {address.reason}")
-    with app.store.read() as c:
-        return copy_for(c, shown, app.templates, address.key)
+    return copy_for(app.store, shown, app.templates, address.key, app.week)

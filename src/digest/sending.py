@@ -127,10 +127,15 @@ def begin(app: App, issue_id: int, act: Act) -> Sent:
         newsletter_of(app.config, issue.newsletter)
         issue = _check(app, issue)
     if issue.state is IssueState.APPROVED:
-        issue = freeze_issue(app.store, app.templates, issue_id, replace(act, at=app.clock()))
+        issue = _freeze(app, issue_id, act)
     if issue.state is IssueState.FROZEN:
         issue = _start(app, issue, act)
     return _sent(app, issue, _standing(app, issue))
+
+
+def _freeze(app: App, issue_id: int, act: Act) -> Issue:
+    now = replace(act, at=app.clock())
+    return freeze_issue(app.store, app.templates, issue_id, now, app.config.site.zone)
 
 
 @contextmanager

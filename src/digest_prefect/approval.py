@@ -132,7 +132,8 @@ def _text(run: Run, issue: Issue, note: str) -> str:
         lines = preview_of_issue(c, issue).picks
     link = preview_url(app.config.site.links_url, app.secret, issue.id)
     words = (note, asking.deadline(app, issue))
-    asked = question_markdown(issue, lines, forecast(app.store, issue), link, words)
+    shares = forecast(app.store, issue, app.week)
+    asked = question_markdown(issue, lines, shares, link, words)
     return asked + at_the_desk(app, issue.id)
 
 

@@ -279,7 +279,7 @@ def test_what_is_approved_stays_though_a_thread_goes_out_or_down(blog: Blog, sto
     desk.approve(store, TEMPLATES, issue.id, act)
     blog.delete(thread_id)
     blog.thread(1, "birds")
-    frozen = freeze_issue(store, TEMPLATES, issue.id, act)
+    frozen = freeze_issue(store, TEMPLATES, issue.id, act, config.site.zone)
     assert frozen.state is IssueState.FROZEN
     assert (frozen.html, frozen.text) == (issue.html, issue.text)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import insert, select
 
 from digest.issues.content import Rendered
+from digest.issues.period import week_of
 from digest.model import Act, Interests, IssueState
 from digest.store import freezing, tables
 from digest.store import issues as issue_store
@@ -141,9 +143,10 @@ class World:
         bits = {post: 1 << place for place, post in enumerate(posts)}
 
         def wants(interests: Interests):
-            return [(p, bits[p]) for p in posts if interests.wants(self.groups[p])]
+            return [(p, False) for p in posts if interests.wants(self.groups[p])]
 
-        freezing.draw_recipients(c, issue, wants)
+        week = week_of(self.now, ZoneInfo("Europe/London"))
+        freezing.draw_recipients(c, freezing.Drawing(issue, week), wants)
         rendered = {
             mask: Rendered(f"Mask {mask}", "", f"html {mask}", f"text {mask}", ())
             for mask in freezing.mask_counts(c, issue, bits)

@@ -122,7 +122,8 @@ class House:
 
         issue = self.draft()
         desk.approve(self.app.store, self.app.templates, issue.id, self.act)
-        return freeze_issue(self.app.store, self.app.templates, issue.id, self.act)
+        zone = self.app.config.site.zone
+        return freeze_issue(self.app.store, self.app.templates, issue.id, self.act, zone)
 
     def deliver(self, issue_id: int) -> sending.Sent:
         from digest.store import issues as issue_store

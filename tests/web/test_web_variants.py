@@ -31,7 +31,9 @@ def parted(any_house):
     wanted = replace(house.request, scope=SERIES)
     issue = desk.draft_issue(app.store, app.config, app.templates, wanted, house.act)
     desk.approve(app.store, app.templates, issue.id, house.act)
-    assert freeze_issue(app.store, app.templates, issue.id, house.act).state == "frozen"
+    zone = app.config.site.zone
+    frozen = freeze_issue(app.store, app.templates, issue.id, house.act, zone)
+    assert frozen.state == "frozen"
     house.post("Gamma")
     house.reader("bob")
     return house

@@ -366,7 +366,7 @@ def tell_forecast(app: App, issue: Issue) -> None:
     """Who would get what: readers have had some posts, or follow but some of them."""
     from digest.issues.freeze import forecast
 
-    shares = forecast(app.store, issue)
+    shares = forecast(app.store, issue, app.week)
     readers = sum(share.readers for share in shares)
     say(f"As things stand {readers} readers would get it, in {len(shares)} variants:")
     for share in shares:

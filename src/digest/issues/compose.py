@@ -14,14 +14,23 @@ from urllib.parse import urlsplit
 
 from digest.errors import UsageError
 from digest.issues.content import IssueContent, Item, Rendered
-from digest.issues.period import period_before, period_of
+from digest.issues.period import period_before, period_of, week_of
 from digest.issues.render import render, subject_for, subjects
 from digest.issues.shelf import read_shelf
 from digest.issues.talks import talks_of
 from digest.links import issue_url
-from digest.model import Check, Pick, PostView, Rhythm, Severity
-from digest.picks.candidates import pick_news, pick_whole, window_start
+from digest.model import Check, Interests, Pick, PostView, Rhythm, Severity
+from digest.picks.candidates import (
+    MOST_PICKS,
+    OVERFLOW,
+    Waiting,
+    pick_news,
+    pick_waiting,
+    pick_whole,
+    window_start,
+)
 from digest.store import issues as issue_store
+from digest.store import overflow
 from digest.store.talks import live_roots
 
 if TYPE_CHECKING:
@@ -35,7 +44,8 @@ if TYPE_CHECKING:
     from digest.issues.scope import Scope
     from digest.issues.shelf import Shelf
     from digest.model import Post
-    from digest.picks.candidates import Candidate
+    from digest.picks.candidates import Candidate, History
+    from digest.store.overflow import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +108,9 @@ def compose(c: Connection, config: Config, templates: Path, request: Request) ->
     shelf = read_shelf(c, config, request.scheduled_at)
     picks: tuple[Pick, ...]
     if request.post_id is not None:
-        picks = (_pick_post(newsletter, request.post_id, shelf),)
+        picks = _pick_post(c, config, asked, shelf)
     elif request.scope.is_all:
-        picks = _pick_news(c, newsletter, asked, shelf)
+        picks = _pick_news(c, config, asked, shelf)
     else:
         picks = _pick_whole(c, newsletter, asked, shelf)
     content = _content(config, newsletter, asked, shelf, picks)
@@ -131,7 +141,10 @@ def issue_hash(
         "subjects": [rendered.subject, fallback_subject],
         "html": rendered.html,
         "text": rendered.text,
-        "picks": [[item.position, item.post.guid] for item in content.items],
+        "picks": [
+            [item.position, item.post.guid, *(["late"] if item.late else [])]
+            for item in content.items
+        ],
         "audience": [content.newsletter, content.scope, content.period, repeat],
     }
     canonical = json.dumps(approved, ensure_ascii=True, sort_keys=True)
@@ -183,13 +196,24 @@ def period_asked(config: Config, request: Request) -> str:
     return base if request.edition == 1 else f"{base}.{request.edition}"
 
 
-def _pick_post(newsletter: Newsletter, post_id: int, shelf: Shelf) -> Pick:
-    if post_id not in shelf.posts:
+def _pick_post(c: Connection, config: Config, asked: Asked, shelf: Shelf) -> tuple[Pick, ...]:
+    """The post asked for, and what waits for readers of each post."""
+    newsletter, post_id = newsletter_of(config, asked.request.newsletter), asked.request.post_id
+    if post_id is None or post_id not in shelf.posts:
         raise UsageError(f"there is no post {post_id}; `digest posts` lists them")
     if shelf.candidate(post_id).named_in(newsletter.excluded):
         reason = "excluded in the newsletter's config"
-        return Pick(post_id, is_in=False, position=None, reason=reason, code="excluded")
-    return Pick(post_id, is_in=True, position=1, reason="asked for by itself", code="in")
+        return (Pick(post_id, is_in=False, position=None, reason=reason, code="excluded"),)
+    pick = Pick(post_id, is_in=True, position=1, reason="asked for by itself", code="in")
+    late = pick_waiting(
+        [w for w in _waiting(c, config, asked, shelf) if w.post_id != post_id],
+        newsletter,
+        _history(c, asked),
+        oldest=_oldest(newsletter, asked),
+        after=1,
+        room=MOST_PICKS - 1,
+    )
+    return pick, *late
 
 
 def _began(
@@ -205,14 +229,21 @@ def _began(
     return one_period_ago
 
 
-def _pick_news(
-    c: Connection, newsletter: Newsletter, asked: Asked, shelf: Shelf
-) -> tuple[Pick, ...]:
+def _history(c: Connection, asked: Asked) -> History:
     request = asked.request
     stream = (request.newsletter, str(request.scope), request.rhythm)
-    history = issue_store.history(c, *stream, but=asked.period)
-    decided = issue_store.decided_posts(c, *stream)
-    oldest = window_start(newsletter, request.scheduled_at, asked.one_period_ago)
+    return issue_store.history(c, *stream, but=asked.period)
+
+
+def _oldest(newsletter: Newsletter, asked: Asked) -> datetime:
+    return window_start(newsletter, asked.request.scheduled_at, asked.one_period_ago)
+
+
+def _pick_news(c: Connection, config: Config, asked: Asked, shelf: Shelf) -> tuple[Pick, ...]:
+    request = asked.request
+    newsletter = newsletter_of(config, request.newsletter)
+    history, oldest = _history(c, asked), _oldest(newsletter, asked)
+    decided = issue_store.decided_posts(c, request.newsletter, str(request.scope), request.rhythm)
     # A post that no issue ever decided on is a candidate however old it is: after a long
     # outage it must be left out in writing, not in silence.
     candidates = [
@@ -223,7 +254,30 @@ def _pick_news(
         or candidate.post.id in history.waiting
         or candidate.named_in(newsletter.pinned)
     ]
-    return pick_news(candidates, newsletter, history, began=asked.began, oldest=oldest)
+    waiting = _waiting(c, config, asked, shelf)
+    return pick_news(
+        candidates, newsletter, history, began=asked.began, oldest=oldest, waiting=waiting
+    )
+
+
+def _waiting(c: Connection, config: Config, asked: Asked, shelf: Shelf) -> list[Waiting]:
+    """What weekly caps kept back from readers who would get it now and still want it."""
+    request = asked.request
+    week = week_of(request.scheduled_at, config.site.zone)
+    by_post: dict[int, list[Kept]] = {}
+    for kept in overflow.kept_back(c, request.newsletter, request.rhythm, week):
+        there = kept.post_id in shelf.posts
+        if there and Interests.from_key(kept.interests).wants(shelf.candidate(kept.post_id).groups):
+            by_post.setdefault(kept.post_id, []).append(kept)
+    return [
+        Waiting(
+            shelf.candidate(post_id),
+            sum(kept.readers for kept in found),
+            min(kept.first for kept in found),
+            max(kept.last for kept in found),
+        )
+        for post_id, found in by_post.items()
+    ]
 
 
 def _pick_whole(
@@ -244,9 +298,7 @@ def _pick_whole(
 
 def _taken_in_period(c: Connection, asked: Asked) -> dict[int, str]:
     """What other editions of the same period took; earlier periods are for each reader to tell."""
-    request = asked.request
-    stream = (request.newsletter, str(request.scope), request.rhythm)
-    history = issue_store.history(c, *stream, but=asked.period)
+    history = _history(c, asked)
     base = asked.period.partition(".")[0]
     return {
         post_id: period
@@ -303,6 +355,7 @@ def _item(config: Config, scope: Scope, pick: Pick, shelf: Shelf) -> Item:
         themes=tuple(config.themes[m.slug].title for m in memberships if m.kind == "theme"),
         groups=tuple(f"{m.kind}:{m.slug}" for m in memberships),
         reason=pick.reason,
+        late=pick.code == OVERFLOW,
     )
 
 
@@ -337,7 +390,7 @@ def _nothing(asked: Asked, picks: Sequence[Pick], posts: Collection[Post]) -> st
     wait = [pick for pick in picks if pick.code == "taken" and ", which is " in pick.reason]
     if wait:
         return f"nothing else is new; {len(wait)} posts wait: {wait[0].reason}"
-    thin = [pick for pick in picks if pick.code == "thin"]
+    thin = [pick for pick in picks if pick.code in {"thin", OVERFLOW}]
     taken = [pick for pick in picks if pick.code == "taken"]
     if thin:
         return f"{thin[0].reason} for the next issue"
@@ -345,6 +398,10 @@ def _nothing(asked: Asked, picks: Sequence[Pick], posts: Collection[Post]) -> st
         return f"no post is in {asked.request.scope}"
     if taken:
         return f"nothing else is new: {len(taken)} posts are {taken[-1].reason} or an earlier one"
+    return _stale(asked, posts)
+
+
+def _stale(asked: Asked, posts: Collection[Post]) -> str:
     newest = max(posts, key=lambda post: post.arrived, default=None)
     if newest is None:
         return "no posts are stored yet; run `digest ingest`"

@@ -41,6 +41,8 @@ class Item:
     reason: str
     #: One for each network; drafts that were stored before there were any have none.
     talks: tuple[Talk, ...] = ()
+    #: Only for readers whose weekly cap had kept the post back.
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,28 +12,34 @@ from typing import TYPE_CHECKING
 from digest.errors import StateError
 from digest.issues.compose import issue_hash, render_issue, render_variant
 from digest.issues.content import from_json
+from digest.issues.period import week_of
 from digest.issues.render import subject_for
 from digest.issues.scope import parse_scope
 from digest.model import Act, IssueState, Severity
-from digest.store import accounts, freezing
+from digest.store import accounts, freezing, overflow
 from digest.store import issues as issue_store
 from digest.store.dialect import lock_freezing
+from digest.store.freezing import Drawing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+    from zoneinfo import ZoneInfo
 
     from sqlalchemy.engine import Connection
 
     from digest.issues.compose import Request
-    from digest.issues.content import IssueContent, Item, Rendered
-    from digest.model import Interests
+    from digest.issues.content import IssueContent, Rendered
+    from digest.issues.period import Week
+    from digest.model import Interests, Rhythm
     from digest.store.engine import Store
     from digest.store.issues import Issue
 
 
-def freeze_issue(store: Store, templates: Path, issue_id: int, act: Act) -> Issue:
+def freeze_issue(store: Store, templates: Path, issue_id: int, act: Act, zone: ZoneInfo) -> Issue:
     """Freeze an approved issue; one that is frozen already is returned as it is.
+
+    `zone` is the site's, on whose clock weekly caps count.
 
     Where today's templates no longer give what was approved, the issue is held (rule 4).
     """
@@ -48,8 +54,8 @@ def freeze_issue(store: Store, templates: Path, issue_id: int, act: Act) -> Issu
             held = Act("digest", act.at, difference)
             issue_store.move_issue(c, issue, IssueState.HELD, held)
             return issue_store.get_issue(c, issue_id)
-        freezing.draw_recipients(c, issue, lambda interests: _wants(content, interests))
-        bits = {item.post.post_id: _bit(item) for item in content.items}
+        overflow.tidy(c, issue)
+        bits = _draw(c, Drawing(issue, week_of(act.at, zone)), content)
         masks = freezing.mask_counts(c, issue, bits)
         rendered = {mask: _variant(issue, content, mask, templates) for mask in masks}
         count = freezing.enqueue(c, issue, rendered, bits, act.at)
@@ -69,27 +75,39 @@ class Share:
     mask: int = 0
 
 
-def forecast(store: Store, issue: Issue) -> list[Share]:
+def forecast(store: Store, issue: Issue, week: Week) -> list[Share]:
     """Who would get what if the issue were frozen now, largest share first; changes nothing."""
+    both = (issue.subject, issue.fallback_subject)
     with _rolled_back(store) as c:
-        return _shares(c, issue, from_json(issue.content), (issue.subject, issue.fallback_subject))
+        return _shares(c, Drawing(issue, week), from_json(issue.content), both)
 
 
 def forecast_unstored(
-    store: Store, request: Request, content: IssueContent, both: tuple[str, str]
+    store: Store, request: Request, content: IssueContent, both: tuple[str, str], week: Week
 ) -> list[Share]:
     """Who would get what of an issue that is composed but not stored; changes nothing."""
     with _rolled_back(store) as c:
-        stand_in = issue_store.insert_stand_in(
-            c,
-            newsletter=request.newsletter,
-            scope=str(request.scope),
-            period=content.period,
-            rhythm=request.rhythm,
-            repeat=request.repeat,
-            scheduled_at=request.scheduled_at,
-        )
-        return _shares(c, stand_in, content, both)
+        stand_in = _stand_in(c, content, request.rhythm, repeat=request.repeat)
+        return _shares(c, Drawing(stand_in, week), content, both)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What one reader would get: a set of items, or nothing and why."""
+
+    mask: int
+    reason: str
+
+
+def outlook(
+    store: Store, content: IssueContent, rhythm: Rhythm, week: Week, reader: int, *, repeat: bool
+) -> Outlook:
+    """What one reader would get of an issue if it were frozen now; changes nothing."""
+    with _rolled_back(store) as c:
+        stand_in = _stand_in(c, content, rhythm, repeat=repeat)
+        bits = _draw(c, Drawing(stand_in, week, only=reader), content)
+        mask = freezing.mask_of(c, stand_in, bits, reader)
+        return Outlook(mask, freezing.exclusion_of(c, stand_in, reader))
 
 
 def frozen_shares(c: Connection, issue_id: int) -> list[Share]:
@@ -108,13 +126,30 @@ def _rolled_back(store: Store) -> Iterator[Connection]:
         transaction.rollback()
 
 
+def _stand_in(c: Connection, content: IssueContent, rhythm: Rhythm, *, repeat: bool) -> Issue:
+    return issue_store.insert_stand_in(
+        c,
+        newsletter=content.newsletter,
+        scope=content.scope,
+        period=content.period,
+        rhythm=rhythm,
+        repeat=repeat,
+        scheduled_at=content.scheduled_at,
+    )
+
+
+def _draw(c: Connection, drawing: Drawing, content: IssueContent) -> dict[int, int]:
+    """Draw the recipients; returns the bit of each post in their masks."""
+    freezing.draw_recipients(c, drawing, lambda interests: _wants(content, interests))
+    return {item.post.post_id: 1 << (item.position - 1) for item in content.items}
+
+
 def _shares(
-    c: Connection, issue: Issue, content: IssueContent, both: tuple[str, str]
+    c: Connection, drawing: Drawing, content: IssueContent, both: tuple[str, str]
 ) -> list[Share]:
-    freezing.draw_recipients(c, issue, lambda interests: _wants(content, interests))
-    bits = {item.post.post_id: _bit(item) for item in content.items}
+    bits = _draw(c, drawing, content)
     shares = []
-    for mask, readers in freezing.mask_counts(c, issue, bits).items():
+    for mask, readers in freezing.mask_counts(c, drawing.issue, bits).items():
         variant = content.variant(mask)
         subject = subject_for(variant, content, both)
         shares.append(Share(readers, len(variant.items), subject, mask))
@@ -125,24 +160,17 @@ def _largest_first(shares: Iterable[Share]) -> list[Share]:
     return sorted(shares, key=lambda share: (-share.readers, -share.posts, share.mask))
 
 
-def wanted_items(content: IssueContent, interests: Interests) -> tuple[Item, ...]:
-    """The items that these interests ask for.
+def _wants(content: IssueContent, interests: Interests) -> Iterator[tuple[int, bool]]:
+    """The posts that these interests ask for, and which only readers get for whom they wait.
 
     A digest of one series or theme is for those who follow it, and for those who want
     everything; to them it goes whole.
     """
     scope = parse_scope(content.scope)
-    if scope.is_all:
-        return tuple(item for item in content.items if interests.wants(item.groups))
-    return content.items if interests.wants([content.scope]) else ()
-
-
-def _bit(item: Item) -> int:
-    return 1 << (item.position - 1)
-
-
-def _wants(content: IssueContent, interests: Interests) -> Iterator[tuple[int, int]]:
-    return ((item.post.post_id, _bit(item)) for item in wanted_items(content, interests))
+    for item in content.items:
+        groups = item.groups if scope.is_all else (content.scope,)
+        if interests.wants(groups):
+            yield item.post.post_id, item.late
 
 
 def _difference(issue: Issue, content: IssueContent, templates: Path) -> str:

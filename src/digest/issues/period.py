@@ -7,7 +7,8 @@ after midnight, is about the same period. Weeks are ISO 8601 weeks.
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from digest.errors import UsageError
@@ -19,6 +20,27 @@ if TYPE_CHECKING:
 _PERIOD = re.compile(
     r"(?P<year>\d{4})-(?:W(?P<week>\d{2})|(?P<month>\d{2}))(?:\.(?P<edition>\d+))?"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """A moment, and the week from Monday to Sunday that a weekly cap counts at that moment."""
+
+    now: datetime
+    #: Its Monday at 00:00 on the wall clock, and the Monday after: the first not in it any more.
+    began: datetime
+    ended: datetime
+
+
+def week_of(now: datetime, zone: ZoneInfo) -> Week:
+    """The week of an aware moment, on the clock of a zone: 167 to 169 hours."""
+    local = now.astimezone(zone).date()
+    monday = local - timedelta(days=local.weekday())
+    began, ended = (
+        datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
+        for day in (monday, monday + timedelta(days=7))
+    )
+    return Week(now, began, ended)
 
 
 def period_of(rhythm: Rhythm, scheduled: datetime, zone: ZoneInfo, *, edition: int = 1) -> str:

@@ -12,17 +12,11 @@ from typing import TYPE_CHECKING
 from digest.errors import UsageError
 from digest.issues.compose import compose, period_asked, render_variant
 from digest.issues.content import Rendered, from_json
-from digest.issues.freeze import wanted_items
-from digest.model import Interests, IssueState, Pick
+from digest.issues.freeze import outlook
+from digest.model import IssueState, Pick
 from digest.store import accounts
 from digest.store import issues as issue_store
-from digest.store.freezing import (
-    HAD_ALL,
-    SUPPRESSED,
-    WANTS_NONE,
-    reader_of,
-    reserved_elsewhere,
-)
+from digest.store.freezing import SUPPRESSED, reader_of
 from digest.store.posts import load_posts
 
 if TYPE_CHECKING:
@@ -34,6 +28,9 @@ if TYPE_CHECKING:
     from digest.config import Config
     from digest.issues.compose import Draft, Request
     from digest.issues.content import IssueContent
+    from digest.issues.period import Week
+    from digest.model import Rhythm
+    from digest.store.engine import Store
     from digest.store.issues import Issue
 
 
@@ -60,6 +57,8 @@ class Preview:
     picks: tuple[PickLine, ...]
     #: Why there is nothing to send; empty where there is something.
     nothing: str
+    #: Whose mail it is, and whether it goes to those as well who had its posts.
+    rhythm: Rhythm
     repeat: bool
 
 
@@ -93,6 +92,7 @@ def preview_of_issue(c: Connection, issue: Issue) -> Preview:
         both=(issue.subject, issue.fallback_subject),
         picks=_lines(c, issue_store.picks_of(c, issue.id)),
         nothing="" if issue.html else _why_nothing(c, issue),
+        rhythm=issue.rhythm,
         repeat=issue.repeat,
     )
 
@@ -119,6 +119,7 @@ def _of_draft(draft: Draft) -> Preview:
         both=both,
         picks=lines,
         nothing=draft.nothing,
+        rhythm=draft.asked.request.rhythm,
         repeat=draft.asked.request.repeat,
     )
 
@@ -130,31 +131,28 @@ def _lines(c: Connection, picks: Sequence[Pick]) -> tuple[PickLine, ...]:
     )
 
 
-def copy_for(c: Connection, shown: Preview, templates: Path, key: str) -> Copy:
+def copy_for(store: Store, shown: Preview, templates: Path, key: str, week: Week) -> Copy:
     """What the reader with this address key would get; of a frozen issue, what they do get.
 
     Raises UsageError, saying why, where that is nothing.
     """
-    frozen = accounts.variant_of(c, shown.issue_id, key) if shown.issue_id else None
+    content = shown.content
+    with store.read() as c:
+        frozen = accounts.variant_of(c, shown.issue_id, key) if shown.issue_id else None
+        reader = reader_of(c, key, content.newsletter)
     if frozen is not None:
-        posts = _posts(shown.content, frozen.mask)
+        posts = _posts(content, frozen.mask)
         return Copy(frozen.address, frozen.subscription_id, _as_frozen(frozen.variant), posts)
-    reader = reader_of(c, key, shown.content.newsletter)
     if reader is None or reader.state != "active":
-        raise UsageError(f"that address has no active subscription to {shown.content.newsletter}")
+        raise UsageError(f"that address has no active subscription to {content.newsletter}")
     if reader.suppressed:
         raise UsageError(f"that reader would get nothing: {SUPPRESSED} ({reader.suppressed})")
-    wanted = wanted_items(shown.content, Interests.from_key(reader.interests))
-    if not wanted:
-        raise UsageError(f"that reader would get nothing: {WANTS_NONE}")
-    had = set()
-    if not shown.repeat:
-        had = reserved_elsewhere(c, reader.subscriber_id, but=shown.issue_id)
-    mask = sum(1 << (item.position - 1) for item in wanted if item.post.post_id not in had)
-    if not mask:
-        raise UsageError(f"that reader would get nothing: {HAD_ALL}")
-    rendered = render_variant(shown.content, mask, templates, shown.both)
-    posts = _posts(shown.content, mask)
+    found = outlook(store, content, shown.rhythm, week, reader.subscriber_id, repeat=shown.repeat)
+    if not found.mask:
+        why = found.reason or f"the issue is {shown.rhythm}, and their rhythm is {reader.rhythm}"
+        raise UsageError(f"that reader would get nothing: {why}")
+    rendered = render_variant(content, found.mask, templates, shown.both)
+    posts = _posts(content, found.mask)
     return Copy(reader.address, reader.subscription_id, rendered, posts)
 
 

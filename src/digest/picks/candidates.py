@@ -27,6 +27,12 @@ CARRYING = ("cap", "series-cap", "thin")
 #: The code of a pick that an editor took out of a draft.
 DROPPED = "dropped"
 
+#: The code of a pick that is there for readers alone whose weekly cap had kept the post back,
+#: or that waits for them on. It says nothing about what the issue's other readers get.
+OVERFLOW = "overflow"
+#: ... and of one that waits no more: for too long, or because an editor dropped it.
+GIVEN_UP = "given-up"
+
 #: A variant's set of picks is one 64-bit mask.
 MOST_PICKS = 60
 
@@ -58,6 +64,25 @@ class Candidate:
         return any(name in {self.post.url, self.post.guid} for name in names)
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A post that weekly caps kept back: for how many readers, when first and when last."""
+
+    candidate: Candidate
+    readers: int
+    first: datetime
+    last: datetime
+
+    @property
+    def post_id(self) -> int:
+        return self.candidate.post.id
+
+    @property
+    def reason(self) -> str:
+        who = "1 reader" if self.readers == 1 else f"{self.readers} readers"
+        return f"waits for {who} who had reached their weekly cap"
+
+
 def pick_news(
     candidates: Sequence[Candidate],
     newsletter: Newsletter,
@@ -65,8 +90,9 @@ def pick_news(
     *,
     began: datetime,
     oldest: datetime,
+    waiting: Sequence[Waiting] = (),
 ) -> tuple[Pick, ...]:
-    """The picks of a regular issue: what is new, within cap and window.
+    """The picks of a regular issue: what is new, within cap and window, then what waited.
 
     What arrived before `began` is archive, before `oldest` outside the window.
     """
@@ -78,17 +104,63 @@ def pick_news(
         if code != "in"
     }
     seated, cut = _seat(eligible, newsletter, history)
-    if 0 < len(seated) < newsletter.minimum:
-        reason = f"thin week: {len(seated)} of at least {newsletter.minimum} posts; waits"
-        cut |= {c.post.id: _out(c.post.id, "thin", reason) for c in seated}
+    # A post that its ordinary readers still wait for reaches the others together with them.
+    others = [w for w in waiting if w.post_id not in {c.post.id for c in eligible}]
+    room = MOST_PICKS - len(seated)
+    late = pick_waiting(others, newsletter, history, oldest=oldest, after=len(seated), room=room)
+    found = len(seated) + sum(pick.is_in for pick in late)
+    if 0 < found < newsletter.minimum:
+        thin = f"thin week: {found} of at least {newsletter.minimum} posts; waits"
+        cut |= {c.post.id: _out(c.post.id, "thin", thin) for c in seated}
+        late = [_out(p.post_id, p.code, f"{p.reason}; {thin}") if p.is_in else p for p in late]
         seated = []
     ordered = reading_order(seated, newsletter)
     ins = [
         Pick(c.post.id, is_in=True, position=n, reason=verdicts[c.post.id][1], code="in")
         for n, c in enumerate(ordered, 1)
     ]
-    rest = outs | cut
-    return (*ins, *(rest[c.post.id] for c in candidates if c.post.id in rest))
+    rest = outs | cut | {pick.post_id: pick for pick in late}
+    order = dict.fromkeys([*(c.post.id for c in candidates), *rest])
+    joined = [pick for pick in late if pick.is_in]
+    return (*ins, *joined, *(rest[n] for n in order if n in rest and not rest[n].is_in))
+
+
+def pick_waiting(
+    waiting: Iterable[Waiting],
+    newsletter: Newsletter,
+    history: History,
+    *,
+    oldest: datetime,
+    after: int,
+    room: int,
+) -> list[Pick]:
+    """What joins an issue after its `after` ordinary picks, and what does not: with the reason.
+
+    Whoever waits longest comes first, and what was kept back before `oldest` is given up.
+    """
+    picks: list[Pick] = []
+    taken = 0
+    for late in sorted(waiting, key=lambda w: (w.first, w.candidate.post.arrived, w.post_id)):
+        candidate, reason = late.candidate, late.reason
+        if late.last < oldest:
+            picks.append(_out(late.post_id, GIVEN_UP, f"{reason}, before {oldest:%Y-%m-%d}"))
+        elif late.post_id in history.dropped:
+            dropped = f"dropped from issue {history.dropped[late.post_id]} by an editor"
+            picks.append(_out(late.post_id, GIVEN_UP, dropped))
+        elif candidate.named_in(newsletter.excluded):
+            picks.append(_out(late.post_id, "excluded", "excluded in the newsletter's config"))
+        elif candidate.post.gone_at:
+            picks.append(_out(late.post_id, "gone", _gone(candidate)))
+        elif taken == room:
+            full = f"{reason}; more than {MOST_PICKS} posts in one issue"
+            picks.append(_out(late.post_id, OVERFLOW, full))
+        else:
+            taken += 1
+            place = after + taken
+            picks.append(
+                Pick(late.post_id, is_in=True, position=place, reason=reason, code=OVERFLOW)
+            )
+    return picks
 
 
 def window_start(newsletter: Newsletter, now: datetime, one_period_ago: datetime) -> datetime:

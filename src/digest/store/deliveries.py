@@ -6,12 +6,13 @@ one can take it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, insert, or_, select, update
 
 from digest.model import RELEASING, DeliveryState, IssueState
+from digest.readers.scrub import scrubbed
 from digest.store.readers import Suppression, suppress
 from digest.store.tables import (
     deliveries,
@@ -113,8 +114,9 @@ class Submission:
 def begin(c: Connection, claimed: Claimed, worker: str, submission: Submission) -> str:
     """Write `submitting`, or say why not; the caller commits before the first byte leaves.
 
-    Suppression, consent and the issue's state are checked in this same transaction (rule 6).
-    Returns "go", "suppressed", "unsubscribed", "stopped" (the issue) or "lost" (the lease).
+    Suppression, consent, pause and the issue's state are checked in this same transaction (rule 6).
+    Returns "go", "suppressed", "unsubscribed", "paused" (by the reader), "stopped" (the issue)
+    or "lost" (the lease).
     """
     if _issue_state(c, claimed.issue_id) != IssueState.SENDING:
         return "stopped"
@@ -145,7 +147,7 @@ def _held(claimed: Claimed, worker: str) -> tuple[ColumnElement[bool], ...]:
 
 def _bar(c: Connection, claimed: Claimed, worker: str, now: datetime) -> str:
     """End a claimed delivery whose reader must not get it; "" where they may."""
-    barred = _barred(c, claimed)
+    barred = _barred(c, claimed, now)
     if barred:
         state = S.SUPPRESSED if barred == "suppressed" else S.CANCELLED
         values = {"state": state, "reason": barred, "state_at": now}
@@ -155,18 +157,21 @@ def _bar(c: Connection, claimed: Claimed, worker: str, now: datetime) -> str:
     return barred
 
 
-def _barred(c: Connection, claimed: Claimed) -> str:
+def _barred(c: Connection, claimed: Claimed, now: datetime) -> str:
     suppressed = select(suppressions.c.reason).where(
         suppressions.c.address_key == claimed.address_key
     )
     if c.execute(suppressed).first():
         return "suppressed"
-    consent = c.scalar(
-        select(subscriptions.c.state)
-        .where(subscriptions.c.id == claimed.subscription_id)
+    s = subscriptions.c
+    consent = c.execute(
+        select(s.state, s.paused_until)
+        .where(s.id == claimed.subscription_id)
         .with_for_update(read=True)
-    )
-    return "" if consent == "active" else "unsubscribed"
+    ).one()
+    if consent.state != "active":
+        return "unsubscribed"
+    return "paused" if consent.paused_until and consent.paused_until > now else ""
 
 
 def fail(c: Connection, claimed: Claimed, worker: str, reason: str, now: datetime) -> None:
@@ -204,7 +209,7 @@ def finish(
     if state is S.PENDING and _issue_state(c, claimed.issue_id) == IssueState.CANCELLED:
         state = S.CANCELLED
     again = state is S.PENDING
-    changed = c.execute(
+    key: str | None = c.scalar(
         update(deliveries)
         .where(
             deliveries.c.id == claimed.id,
@@ -222,18 +227,40 @@ def finish(
             lease_until=None,
             state_at=now,
         )
+        .returning(deliveries.c.address_key)
     )
-    if changed.rowcount != 1:
+    if key is None:
         return False
+    if key != claimed.address_key:
+        decision = _forgetting(c, claimed, decision, remote_id)
     for event in decision.events:
         values = {"event": event, "at": now, "code": decision.code, "detail": decision.reason}
         c.execute(insert(delivery_events).values(delivery_id=claimed.id, **values))
     if decision.suppress:
         found = Suppression(reason=decision.suppress, origin="bounce", at=now)
-        suppress(c, claimed.address_key, found)
+        suppress(c, key, found)
     if state in RELEASING:
         _release_posts(c, claimed.issue_id, [claimed.subscriber_id])
     return True
+
+
+def _forgetting(
+    c: Connection, claimed: Claimed, decision: Decision, remote_id: str | None
+) -> Decision:
+    """The answer about a reader who was erased while it was awaited: it may quote the address."""
+    code = scrubbed(decision.code, claimed.address_key) or ""
+    reason = scrubbed(decision.reason, claimed.address_key) or ""
+    c.execute(
+        update(deliveries)
+        .where(deliveries.c.id == claimed.id)
+        .values(
+            code=code or None,
+            reason=reason or None,
+            remote_id=scrubbed(remote_id, claimed.address_key),
+        )
+    )
+    suppress = scrubbed(decision.suppress, claimed.address_key)
+    return replace(decision, code=code, reason=reason, suppress=suppress)
 
 
 def _issue_state(c: Connection, issue_id: int) -> str | None:

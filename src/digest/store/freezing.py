@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     MetaData,
     String,
@@ -19,18 +20,24 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    exists,
     func,
     insert,
     literal,
+    not_,
+    or_,
     select,
+    true,
 )
 
 from digest.model import DeliveryState, Interests
+from digest.store import overflow as kept
 from digest.store.dialect import insert_ignore
 from digest.store.tables import (
     Id,
     deliveries,
     exclusions,
+    overflow,
     reservations,
     subscribers,
     subscriptions,
@@ -46,37 +53,67 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from digest.issues.content import Rendered
+    from digest.issues.period import Week
     from digest.store.issues import Issue
 
 HAD_ALL = "has had all of these posts"
 WANTS_NONE = "wants none of these posts"
 SUPPRESSED = "suppressed"
+PAUSED = "paused by the reader"
+AT_CAP = "has had as many issues this week as they want; joins the next"
+FOR_OTHERS = "wants none but posts that waited for others"
 
 _wants = Table(
     "wants",
     MetaData(),
     Column("interests", String, nullable=False),
     Column("post_id", Id, nullable=False),
-    Column("bit", BigInteger, nullable=False),
+    # Only readers whose cap kept it back get it by this issue.
+    Column("late", Boolean, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+
+_capped = Table(
+    "capped",
+    MetaData(),
+    Column("subscriber_id", Id, primary_key=True, autoincrement=False),
     prefixes=["TEMPORARY"],
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """For which issue, at which moment, and, to see what one reader gets, for whom alone."""
+
+    issue: Issue
+    week: Week
+    only: int | None = None
+
+    @property
+    def repeat(self) -> int:
+        return self.issue.id if self.issue.repeat else 0
+
+
 def draw_recipients(
     c: Connection,
-    issue: Issue,
-    wants: Callable[[Interests], Iterable[tuple[int, int]]],
+    drawing: Drawing,
+    wants: Callable[[Interests], Iterable[tuple[int, bool]]],
 ) -> None:
-    """Reserve each reader's posts and enqueue the deliveries, without their variants yet.
+    """Reserve each reader's posts and say who is left out; nothing is enqueued yet.
 
-    The caller holds `lock_freezing`. `wants` gives (post id, bit) for every pick that
-    interests ask for. Readers left with nothing become exclusions with a reason.
+    The caller holds `lock_freezing`. `wants` gives (post id, whether it is there only for those
+    whose cap kept it back) for every pick that interests ask for. Readers left with nothing
+    become exclusions with a reason; what a weekly cap keeps from them waits.
     """
-    _wants.create(c)
-    _note_wants(c, issue, wants)
-    _reserve(c, issue)
-    _exclude(c, issue)
-    _wants.drop(c)
+    for table in (_wants, _capped):
+        table.create(c)
+    c.execute(insert(_capped).from_select(["subscriber_id"], kept.at_cap(drawing.week)))
+    _note_wants(c, drawing.issue, wants)
+    _reserve(c, drawing)
+    _keep_back(c, drawing)
+    _exclude(c, drawing)
+    for table in (_wants, _capped):
+        table.drop(c)
 
 
 def mask_counts(c: Connection, issue: Issue, bits: Mapping[int, int]) -> dict[int, int]:
@@ -140,13 +177,17 @@ def enqueue(
     return int(c.scalar(counted) or 0)
 
 
-def reserved_elsewhere(c: Connection, subscriber_id: int, *, but: int | None) -> set[int]:
-    """Posts that a reader had or will have from another issue than `but`."""
-    r = reservations.c
-    query = select(r.post_id).where(r.subscriber_id == subscriber_id, r.repeat == 0)
-    if but is not None:
-        query = query.where(r.issue_id != but)
-    return set(c.scalars(query))
+def mask_of(c: Connection, issue: Issue, bits: Mapping[int, int], subscriber_id: int) -> int:
+    """The set of picks that one reader was left with; 0 for none."""
+    won = _masks(issue, bits).subquery().c
+    return int(c.scalar(select(won.mask).where(won.subscriber_id == subscriber_id)) or 0)
+
+
+def exclusion_of(c: Connection, issue: Issue, subscriber_id: int) -> str:
+    """Why the issue leaves a reader out; empty where it does not, or is not meant for them."""
+    e = exclusions.c
+    query = select(e.reason).where(e.issue_id == issue.id, e.subscriber_id == subscriber_id)
+    return c.scalar(query) or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +197,7 @@ class Reader:
     subscriber_id: int
     subscription_id: int
     address: str
-    interests: str
+    rhythm: str
     state: str
     #: Why the address is suppressed, or None.
     suppressed: str | None
@@ -169,7 +210,7 @@ def reader_of(c: Connection, address_key: str, newsletter: str) -> Reader | None
             subscribers.c.id,
             subscriptions.c.id,
             subscribers.c.address,
-            subscriptions.c.interests,
+            subscriptions.c.rhythm,
             subscriptions.c.state,
             suppressions.c.reason,
         )
@@ -183,78 +224,165 @@ def reader_of(c: Connection, address_key: str, newsletter: str) -> Reader | None
 
 
 def _masks(issue: Issue, bits: Mapping[int, int]) -> Select[tuple[int, int]]:
+    repeat = issue.id if issue.repeat else 0
     bit = case(dict(bits), value=reservations.c.post_id)
     return (
         select(reservations.c.subscriber_id, cast(func.sum(bit), BigInteger).label("mask"))
-        .where(reservations.c.issue_id == issue.id, reservations.c.repeat == _repeat(issue))
+        .where(reservations.c.issue_id == issue.id, reservations.c.repeat == repeat)
         .group_by(reservations.c.subscriber_id)
     )
 
 
-def _in_audience(issue: Issue) -> tuple[ColumnElement[bool], ...]:
-    return (
-        subscriptions.c.newsletter == issue.newsletter,
-        subscriptions.c.rhythm == issue.rhythm,
-        subscriptions.c.state == "active",
-        subscribers.c.address.is_not(None),
-    )
-
-
 def _note_wants(
-    c: Connection, issue: Issue, wants: Callable[[Interests], Iterable[tuple[int, int]]]
+    c: Connection, issue: Issue, wants: Callable[[Interests], Iterable[tuple[int, bool]]]
 ) -> None:
     keys: Sequence[str] = c.scalars(
         select(subscriptions.c.interests)
         .distinct()
-        .where(
-            subscriptions.c.newsletter == issue.newsletter, subscriptions.c.rhythm == issue.rhythm
-        )
+        .where(subscriptions.c.newsletter == issue.newsletter, subscriptions.c.state == "active")
     ).all()
     rows = [
-        {"interests": key, "post_id": post_id, "bit": bit}
+        {"interests": key, "post_id": post_id, "late": late}
         for key in keys
-        for post_id, bit in wants(Interests.from_key(key))
+        for post_id, late in wants(Interests.from_key(key))
     ]
     if rows:
         c.execute(insert(_wants), rows)
 
 
-def _reserve(c: Connection, issue: Issue) -> None:
+# --- who is meant ------------------------------------------------------------------------------
+
+
+def _subscribed(drawing: Drawing) -> tuple[ColumnElement[bool], ...]:
+    return (
+        subscriptions.c.newsletter == drawing.issue.newsletter,
+        subscriptions.c.state == "active",
+        subscribers.c.address.is_not(None),
+        true() if drawing.only is None else subscribers.c.id == drawing.only,
+    )
+
+
+def _in_audience(drawing: Drawing) -> tuple[ColumnElement[bool], ...]:
+    return *_subscribed(drawing), subscriptions.c.rhythm == drawing.issue.rhythm
+
+
+def _may_be_mailed(drawing: Drawing) -> tuple[ColumnElement[bool], ...]:
+    return suppressions.c.address_key.is_(None), kept.not_paused(drawing.week.now)
+
+
+def _is_capped() -> ColumnElement[bool]:
+    return subscribers.c.id.in_(select(_capped.c.subscriber_id))
+
+
+# --- what they get -----------------------------------------------------------------------------
+
+
+def _reserve(c: Connection, drawing: Drawing) -> None:
     """Rule 3: whoever has the post already keeps it; the row here just does not come to be.
 
     What an issue repeats on purpose is reserved for ordinary issues too, or the next of
     those would bring it once more.
     """
-    for repeat in {0, _repeat(issue)}:
-        _reserve_as(c, issue, repeat)
+    for repeat in {0, drawing.repeat}:
+        _insert_reservations(c, drawing, repeat, _ordinary(drawing))
+        if drawing.issue.scope == "all":
+            _insert_reservations(c, drawing, repeat, _late(drawing))
 
 
-def _repeat(issue: Issue) -> int:
-    return issue.id if issue.repeat else 0
+def _insert_reservations(
+    c: Connection, drawing: Drawing, repeat: int, winners: Select[tuple[int, int]]
+) -> None:
+    won = winners.subquery()
+    rows = select(
+        won.c.subscriber_id, won.c.post_id, literal(repeat), literal(drawing.issue.id)
+    ).order_by(won.c.subscriber_id, won.c.post_id)
+    columns = ["subscriber_id", "post_id", "repeat", "issue_id"]
+    c.execute(insert_ignore(c, reservations).from_select(columns, rows))
 
 
-def _reserve_as(c: Connection, issue: Issue, repeat: int) -> None:
-    winners = (
-        select(subscribers.c.id, _wants.c.post_id, literal(repeat), literal(issue.id))
+def _wanted() -> Select[tuple[int, int]]:
+    """Every reader with every post that their interests ask for."""
+    return (
+        select(subscribers.c.id.label("subscriber_id"), _wants.c.post_id)
         .select_from(subscriptions)
         .join(subscribers, subscribers.c.id == subscriptions.c.subscriber_id)
         .join(_wants, _wants.c.interests == subscriptions.c.interests)
         .outerjoin(suppressions, suppressions.c.address_key == subscribers.c.address_key)
-        .where(*_in_audience(issue), suppressions.c.address_key.is_(None))
+    )
+
+
+def _ordinary(drawing: Drawing) -> Select[tuple[int, int]]:
+    return _wanted().where(
+        *_in_audience(drawing), *_may_be_mailed(drawing), not_(_is_capped()), not_(_wants.c.late)
+    )
+
+
+def _late(drawing: Drawing) -> Select[tuple[int, int]]:
+    """What an earlier issue's week kept back, to whom it was kept back from."""
+    return (
+        _wanted()
+        .join(
+            overflow,
+            and_(
+                overflow.c.subscriber_id == subscribers.c.id,
+                overflow.c.newsletter == subscriptions.c.newsletter,
+                overflow.c.post_id == _wants.c.post_id,
+            ),
+        )
+        .where(
+            *_subscribed(drawing),
+            *_may_be_mailed(drawing),
+            not_(_is_capped()),
+            kept.served_late_by(drawing.issue.rhythm),
+            kept.unreserved(but=drawing.issue.id),
+        )
+    )
+
+
+def _keep_back(c: Connection, drawing: Drawing) -> None:
+    """What readers would have had but for their weekly cap waits for their next issue."""
+    issue, r = drawing.issue, reservations.c
+    had = exists().where(
+        r.subscriber_id == subscribers.c.id, r.post_id == _wants.c.post_id, r.repeat == 0
+    )
+    missed = (
+        _wanted()
+        .with_only_columns(
+            subscribers.c.id,
+            literal(issue.newsletter),
+            _wants.c.post_id,
+            literal(issue.id),
+            literal(drawing.week.now, overflow.c.at.type),
+        )
+        .where(
+            *_in_audience(drawing),
+            *_may_be_mailed(drawing),
+            _is_capped(),
+            not_(_wants.c.late),
+            not_(had),
+        )
         .order_by(subscribers.c.id, _wants.c.post_id)
     )
-    columns = ["subscriber_id", "post_id", "repeat", "issue_id"]
-    c.execute(insert_ignore(c, reservations).from_select(columns, winners))
+    columns = ["subscriber_id", "newsletter", "post_id", "issue_id", "at"]
+    c.execute(insert_ignore(c, overflow).from_select(columns, missed))
 
 
-def _exclude(c: Connection, issue: Issue) -> None:
+# --- who is left out, and why ------------------------------------------------------------------
+
+
+def _exclude(c: Connection, drawing: Drawing) -> None:
+    issue = drawing.issue
     won = select(reservations.c.subscriber_id).where(
-        reservations.c.issue_id == issue.id, reservations.c.repeat == _repeat(issue)
+        reservations.c.issue_id == issue.id, reservations.c.repeat == drawing.repeat
     )
-    wanted = select(_wants.c.interests)
+    any_wanted = select(_wants.c.interests)
+    wanted = any_wanted.where(not_(_wants.c.late))
     reason = case(
         (suppressions.c.address_key.is_not(None), SUPPRESSED),
+        (not_(kept.not_paused(drawing.week.now)), PAUSED),
+        (and_(_is_capped(), _misses_something(issue)), AT_CAP),
         (subscriptions.c.interests.in_(wanted), HAD_ALL),
+        (subscriptions.c.interests.in_(any_wanted), FOR_OTHERS),
         else_=WANTS_NONE,
     )
     left_out = (
@@ -262,6 +390,20 @@ def _exclude(c: Connection, issue: Issue) -> None:
         .select_from(subscriptions)
         .join(subscribers, subscribers.c.id == subscriptions.c.subscriber_id)
         .outerjoin(suppressions, suppressions.c.address_key == subscribers.c.address_key)
-        .where(*_in_audience(issue), subscribers.c.id.not_in(won))
+        .where(*_in_audience(drawing), subscribers.c.id.not_in(won))
     )
     c.execute(insert(exclusions).from_select(["issue_id", "subscriber_id", "reason"], left_out))
+
+
+def _misses_something(issue: Issue) -> ColumnElement[bool]:
+    """A reader at the cap would have had something of the issue: new posts, or a repeat."""
+    asked = _wants.c.interests == subscriptions.c.interests
+    waits = exists().where(
+        overflow.c.subscriber_id == subscribers.c.id,
+        overflow.c.newsletter == issue.newsletter,
+        overflow.c.post_id == _wants.c.post_id,
+        asked,
+        kept.unreserved(),
+    )
+    repeated = exists().where(asked, not_(_wants.c.late)) if issue.repeat else not_(true())
+    return or_(waits, repeated)

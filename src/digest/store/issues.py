@@ -11,7 +11,7 @@ from digest.errors import StateError, UsageError
 from digest.issues.lifecycle import BEFORE_FREEZE, TAKING, check_transition
 from digest.issues.scope import issue_name
 from digest.model import Act, Check, IssueState, Pick, Rhythm, Severity
-from digest.picks.candidates import CARRYING, DROPPED, History
+from digest.picks.candidates import CARRYING, DROPPED, OVERFLOW, History
 from digest.store.dialect import insert_ignore
 from digest.store.tables import issue_transitions, issues, newsletters, picks
 
@@ -178,6 +178,8 @@ def history(c: Connection, newsletter: str, scope: str, rhythm: Rhythm, *, but: 
             issues.c.scope == scope,
             issues.c.rhythm == rhythm,
             issues.c.period != but,
+            # Such a pick takes the post from nobody: its ordinary readers had it, or will.
+            picks.c.code != OVERFLOW,
         )
         .order_by(issues.c.scheduled_at, issues.c.id)
     )

@@ -91,12 +91,13 @@ def shares_of(
     if wanted is not None:
         content, both = shown.content, shown.both
         return web.shares.get(
-            (wanted, content, both), lambda: forecast_unstored(app.store, wanted, content, both)
+            (wanted, content, both),
+            lambda: forecast_unstored(app.store, wanted, content, both, app.week),
         )
     if issue is None:
         return []
     if issue.state in BEFORE_FREEZE:
-        return web.shares.get((issue.id, issue.hash), lambda: forecast(app.store, issue))
+        return web.shares.get((issue.id, issue.hash), lambda: forecast(app.store, issue, app.week))
     with app.store.read() as c:
         return frozen_shares(c, issue.id)
 
