@@ -30,6 +30,7 @@ LAYERS = [
         "digest.mail",
         "digest.readers",
         "digest.social",
+        "digest.inbox",
         "digest.issues",
         "digest.links",
     ),
@@ -39,6 +40,7 @@ LAYERS = [
         "digest.feeds.ingest",
         "digest.feeds.refresh",
         "digest.feeds.recheck",
+        "digest.inbox.boxes",
         "digest.issues.shelf",
         "digest.issues.compose",
         "digest.issues.desk",
@@ -49,9 +51,11 @@ LAYERS = [
         "digest.mail.mailers",
         "digest.readers.enrolment",
         "digest.readers.erasure",
+        "digest.readers.exporting",
         "digest.readers.importing",
         "digest.readers.rows",
         "digest.readers.settings",
+        "digest.readers.sign_up",
         "digest.readers.subscriptions",
         "digest.social.bars",
         "digest.social.channels",
@@ -88,6 +92,7 @@ LAYERS = [
         "digest.asking",
         "digest.editors",
         "digest.housekeeping",
+        "digest.inbox.reading",
         "digest.late",
         "digest.overdue",
         "digest.reporting",
@@ -162,7 +167,7 @@ def test_rooms_do_not_import_each_others_steps():
         assert not others, f"{name} imports steps of another room"
 
 
-ADAPTERS = ("digest.mail.mailers.", "digest.social.channels.")
+ADAPTERS = ("digest.inbox.boxes.", "digest.mail.mailers.", "digest.social.channels.")
 
 
 def test_only_the_bootstrap_names_adapters():

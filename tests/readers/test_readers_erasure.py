@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select, update
 
-from digest.errors import Refused, UsageError
+from digest.errors import Refused, Unavailable, UsageError
 from digest.mail.decisions import decide
 from digest.model import DeliveryState, Interests, Rhythm
 from digest.readers.enrolment import Enrolled
@@ -21,6 +21,7 @@ from digest.store import deliveries as ledger
 from digest.store import readers, tables
 from digest.store.accounts import account
 from digest.store.deliveries import Claimed
+from digest.store.notices import finish_notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -233,6 +234,27 @@ def test_answer_that_comes_after_the_erasure_is_written_without_the_address(
     assert _told(held, "whitlock") == []
     with held.store.read() as c:
         assert readers.barred(c, held.key, partial(keyed_hash, secret)) is not None
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (Refused("550 no Ann.Whitlock here", "5.1.1", address_fault=True), "refused"),
+        (Unavailable("later, <Ann.Whitlock+Blog@Mail.Example.org>"), "cancelled"),
+    ],
+)
+def test_answer_about_a_notice_after_the_erasure(*, held, erase, now, answer, state):
+    [awaited] = [
+        row["id"]
+        for row in _rows(held, "notices", address=held.address)
+        if row["state"] == "submitting"
+    ]
+    erase()
+    decision = decide(answer, delivery_id=awaited, attempts=0, now=now)
+    with held.store.write() as c:
+        finish_notice(c, awaited, decision, None, now)
+    assert _rows(held, "notices", id=awaited)[0]["state"] == state
+    assert _told(held, "whitlock") == []
 
 
 @pytest.mark.parametrize("way", ["claimed", "failed", "uncertain"])

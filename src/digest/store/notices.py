@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import func, insert, or_, select, update
 from digest.mail.addresses import Address
 from digest.mail.pacing import SPAN
 from digest.model import DeliveryState
+from digest.readers.scrub import FORGOTTEN
 from digest.store.dialect import insert_ignore
 from digest.store.readers import Suppression, barred, suppress
 from digest.store.tables import notices, subscribers, subscriptions
@@ -77,10 +78,11 @@ def finish_notice(
     c: Connection, notice_id: int, decision: Decision, remote_id: str | None, now: datetime
 ) -> None:
     """Write what became of it."""
+    key = c.scalars(select(notices.c.address_key).where(notices.c.id == notice_id)).one()
+    if "@" not in key:
+        decision, remote_id = _of_erased(decision), None
     if decision.suppress:
-        key = select(notices.c.address_key).where(notices.c.id == notice_id)
-        found = Suppression(reason=decision.suppress, origin="bounce", at=now)
-        suppress(c, c.execute(key).scalar_one(), found)
+        suppress(c, key, Suppression(reason=decision.suppress, origin="bounce", at=now))
     values = {
         "remote_id": remote_id,
         "code": decision.code or None,
@@ -89,6 +91,22 @@ def finish_notice(
         "worker": None,
     }
     _move(c, notice_id, decision.state, decision.reason or None, now, **values)
+
+
+def _of_erased(decision: Decision) -> Decision:
+    """The answer about a reader who was erased while it was awaited.
+
+    Its words may quote the address, and there is nobody to try again.
+    """
+    again = decision.state is DeliveryState.PENDING
+    return replace(
+        decision,
+        state=DeliveryState.CANCELLED if again else decision.state,
+        not_before=None,
+        code="",
+        reason=FORGOTTEN,
+        suppress=FORGOTTEN if decision.suppress else None,
+    )
 
 
 def failed_notices(c: Connection, subscription_id: int) -> int:
