@@ -9,7 +9,7 @@ from digest.issues.render import render_opt_in, render_settings_link, render_sig
 from digest.links import join_url, own_url
 from digest.mail.letters import domain_of
 from digest.mail.message import Letter
-from digest.readers.tokens import LIVES, make_token
+from digest.readers.tokens import make_token
 from digest.readers.wishes import as_offered, in_words
 from digest.store import sign_ups
 from digest.store.notices import reader_at
@@ -49,7 +49,7 @@ def _sign_up(app: App, notice: Waiting) -> Written | str:
         return "the sign-up is gone"
     if found.confirmed_at is not None:
         return "the sign-up is confirmed already"
-    if now - found.asked_at > LIVES["sign-up"]:
+    if now - found.asked_at > sign_ups.SENT_WITHIN:
         return "the sign-up is too old"
     wishes, _ = as_offered(config, found.wishes)
     if not wishes:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from digest.config import rhythm_of, rhythms_of
 from digest.model import Interests, Rhythm
+from digest.readers.changes import offered_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from digest.config import Config
+    from digest.config import Config, Series, Theme
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +64,26 @@ def _as_offered(config: Config, wish: Wish) -> Wish | None:
     newsletter = config.newsletters.get(wish.newsletter)
     if newsletter is None:
         return None
-    known = tuple(group for group in wish.interests.chosen if group in groups(config))
-    if wish.interests.chosen and not known:
+    offered = offered_groups(config, wish.newsletter)
+    chosen = tuple(group for group in wish.interests.chosen if group in offered)
+    if wish.interests.chosen and not chosen:
         return None
-    offered = wish.rhythm in rhythms_of(newsletter)
-    rhythm = wish.rhythm if offered else rhythm_of(newsletter)
-    return Wish(wish.newsletter, Interests(known), rhythm)
+    known = wish.rhythm in rhythms_of(newsletter)
+    rhythm = wish.rhythm if known else rhythm_of(newsletter)
+    return Wish(wish.newsletter, Interests(chosen), rhythm)
 
 
 def groups(config: Config) -> dict[str, str]:
-    """Every series and theme that can be followed, as people read it."""
-    return dict(_groups(config))
+    """Every series and theme, as people read it: "Funding (#Funding)"."""
+    series = {f"series:{slug}": _named(one) for slug, one in config.series.items()}
+    return series | {f"theme:{slug}": _named(one) for slug, one in config.themes.items()}
 
 
-def _groups(config: Config) -> Iterator[tuple[str, str]]:
-    for slug, series in config.series.items():
-        yield f"series:{slug}", _named(series.title, series.hashtag)
-    for slug, theme in config.themes.items():
-        yield f"theme:{slug}", _named(theme.title, theme.hashtag)
-
-
-def _named(title: str, hashtag: str) -> str:
-    return title if title.startswith("#") else f"{title} (#{hashtag})"
+def _named(declared: Series | Theme) -> str:
+    title, tag = declared.title, declared.hashtag
+    return (
+        title if title.casefold() in {tag.casefold(), f"#{tag.casefold()}"} else f"{title} (#{tag})"
+    )
 
 
 def in_words(config: Config, wishes: Iterable[Wish]) -> list[WishInWords]:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime  # noqa: TC003  a field of the values below
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
 from digest.model import Interests, Rhythm
+from digest.readers.tokens import LIVES
 from digest.readers.wishes import Wish
-from digest.store.tables import notices, sign_ups
+from digest.store.tables import notices, sign_ups, subscriptions
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from digest.mail.addresses import Address
+
+#: How old a sign-up's mail may get before it is not sent any more: nobody waits for it by then.
+SENT_WITHIN = timedelta(days=2)
+#: How long an unconfirmed sign-up is kept: until no link to it works.
+KEPT = SENT_WITHIN + LIVES["sign-up"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,24 @@ def sign_up(c: Connection, sign_up_id: int, *, held: bool = False) -> SignUp | N
         row.text,
         row.asked_at,
         row.confirmed_at,
+    )
+
+
+def agree(c: Connection, subscription_id: int, wish: Wish, form: str, now: datetime) -> None:
+    """The reader's own word for one newsletter: it comes as wished, whatever was before."""
+    c.execute(
+        update(subscriptions)
+        .where(subscriptions.c.id == subscription_id)
+        .values(
+            interests=wish.interests.key,
+            rhythm=wish.rhythm,
+            state="active",
+            consent_source=form,
+            consent_at=now,
+            ended_at=None,
+            ended_reason=None,
+            paused_until=None,
+        )
     )
 
 

@@ -262,6 +262,8 @@ sign_ups = Table(
         sqlite_where=text("confirmed_at IS NULL"),
         postgresql_where=text("confirmed_at IS NULL"),
     ),
+    # A mailed link means a number: that of a sign-up which is gone must never be another's.
+    sqlite_autoincrement=True,
 )
 
 # The history of a subscription in the reader's own doing: what was agreed to, when, in which

@@ -86,6 +86,7 @@ def _create_of_readers() -> None:
         sa.Column("asked_at", UTC, nullable=False),
         sa.Column("confirmed_at", UTC),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_ups")),
+        sqlite_autoincrement=True,
     )
     op.create_index(
         "uq_sign_ups_one_open_per_address",
