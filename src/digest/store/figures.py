@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, and_, case, exists, func, literal, or_, select, union_all
+from sqlalchemy import BigInteger, Integer, String, case, exists, func, literal, select, union_all
 
 from digest.issues.scope import issue_name
 from digest.model import DeliveryState
@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy import ColumnElement, Select, Subquery
     from sqlalchemy.engine import Connection
+
+#: Beside what readers do: a consent as the subscription itself has it.
+_BEGAN, _LEFT = "began", "left"
+#: Beside the ids of what readers did at the same moment.
+_FIRST, _LAST = literal(0, BigInteger), literal(2**62, BigInteger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,22 @@ class IssueFigures:
         return self.states[DeliveryState.SUBMITTED] + self.states[DeliveryState.REFUSED]
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All that charts are drawn from."""
+
+    #: At which subscriptions were counted; the last is when that was.
+    moments: Sequence[datetime]
+    stretches: Sequence[Stretches]
+    #: Newest first.
+    issues: Sequence[IssueFigures]
+
+
+def figures(c: Connection, moments: Sequence[datetime], most_issues: int) -> Figures:
+    """How subscriptions stood at these moments, and what became of the last issues."""
+    return Figures(moments, stretches(c, moments), last_issues(c, most_issues))
+
+
 def stretches(c: Connection, moments: Sequence[datetime]) -> list[Stretches]:
     """How subscriptions stood at each of these moments, which are in order.
 
@@ -67,7 +88,7 @@ def stretches(c: Connection, moments: Sequence[datetime]) -> list[Stretches]:
     subscription that has none there, because it was imported, or its reader erased, counts
     from its consent to its end as it is now.
     """
-    told = union_all(_before_the_first_consent(), _between_consents()).subquery()
+    told = _stretches()
     # Named inside: PostgreSQL would not know two equal expressions for one, each with
     # parameters of its own.
     placed = select(
@@ -84,41 +105,48 @@ def stretches(c: Connection, moments: Sequence[datetime]) -> list[Stretches]:
     return [Stretches(*row) for row in c.execute(query)]
 
 
-def _before_the_first_consent() -> Select[Any]:
-    s, first = subscriptions.c, _consents_in_order()
-    began_before = or_(first.c.at.is_(None), s.consent_at < first.c.at)
-    return (
-        select(
-            func.coalesce(first.c.interests, s.interests).label("interests"),
-            s.consent_at.label("begins"),
-            func.coalesce(first.c.at, s.ended_at).label("ends"),
-        )
-        .outerjoin(first, and_(first.c.subscription_id == s.id, first.c.place == 1))
-        .where(s.consent_at.is_not(None), began_before)
-    )
+def _stretches() -> Subquery:
+    """Each time that a subscription was in force with the same interests; without an end: now.
 
-
-def _between_consents() -> Select[Any]:
-    each = _consents_in_order()
-    ends = func.coalesce(each.c.until, subscriptions.c.ended_at)
-    return (
-        select(each.c.interests, each.c.at, ends)
-        .join(subscriptions, subscriptions.c.id == each.c.subscription_id)
-        .where(each.c.event != "left")
-    )
-
-
-def _consents_in_order() -> Any:
-    k = consents.c
-    order: dict[str, Any] = {"partition_by": k.subscription_id, "order_by": (k.at, k.id)}
-    return select(
-        k.subscription_id,
-        k.event,
-        k.interests,
-        k.at,
-        func.lead(k.at).over(**order).label("until"),
-        func.row_number().over(**order).label("place"),
+    All that happened to a subscription in one order, so that the large tables are sorted once.
+    """
+    s, k = subscriptions.c, consents.c
+    happened = union_all(
+        # First of what is at the same moment: the consent that a reader's own word renewed.
+        _events(s.id, s.consent_at, _FIRST, _BEGAN, s.interests).where(s.consent_at.is_not(None)),
+        _events(k.subscription_id, k.at, k.id, k.event, k.interests),
+        _events(s.id, s.ended_at, _LAST, _LEFT, s.interests).where(s.ended_at.is_not(None)),
     ).subquery()
+    h = happened.c
+    order: dict[str, Any] = {"partition_by": h.subscription, "order_by": (h.at, h.place)}
+    told = select(
+        h.event,
+        h.at.label("begins"),
+        func.lead(h.at).over(**order).label("ends"),
+        h.interests,
+        func.lead(h.interests).over(**order).label("later"),
+    ).subquery()
+    t = told.c
+    # What was followed before the reader's first own word is not kept: taken to be the same.
+    followed = case((t.event == _BEGAN, func.coalesce(t.later, t.interests)), else_=t.interests)
+    return select(followed.label("interests"), t.begins, t.ends).where(t.event != _LEFT).subquery()
+
+
+def _events(
+    subscription: ColumnElement[Any],
+    at: ColumnElement[Any],
+    place: ColumnElement[Any],
+    event: ColumnElement[Any] | str,
+    interests: ColumnElement[Any],
+) -> Select[Any]:
+    word = literal(event, String) if isinstance(event, str) else event
+    return select(
+        subscription.label("subscription"),
+        at.label("at"),
+        place.label("place"),
+        word.label("event"),
+        interests.label("interests"),
+    )
 
 
 def _first_at(

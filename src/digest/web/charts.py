@@ -10,27 +10,32 @@ from digest.web.frame import desk_page
 from digest.web.routing import Page
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from digest.bootstrap import App
+    from digest.store.figures import Figures
     from digest.web.pages import Web
 
 
 def look(web: Web, request: Request) -> Response:
     """Every chart, with its sentence and its table."""
     app = web.current()
-    zone, now = app.config.site.zone, app.clock()
-    moments = figures.week_starts(now, zone)
-    with app.store.read() as c:
-        found = store.stretches(c, moments)
-        issues = store.last_issues(c, figures.ISSUES)
-    whole, groups = figures.lines_of(found, len(moments), app.config)
+    zone = app.config.site.zone
+    moments = figures.week_starts(app.clock(), zone)
+    # The last moment is now, and another one each time.
+    counted = web.figures.get(moments[:-1], lambda: _count(app, moments))
+    whole, groups = figures.lines_of(counted.stretches, len(counted.moments), app.config)
+    issues = counted.issues
     return desk_page(
         web,
         request,
         "desk/figures.html",
         "figures",
-        growth=figures.growth(whole, groups, moments, zone),
+        growth=figures.growth(whole, groups, counted.moments, zone),
         newsletters=len(app.config.newsletters),
         outcome=figures.outcome(issues),
         bounced=figures.share_chart(
@@ -40,8 +45,13 @@ def look(web: Web, request: Request) -> Response:
             issues, "complaints", figures.COMPLAINED_LIMIT, lambda issue: issue.complained
         ),
         issues=issues,
-        as_of=now.astimezone(zone),
+        as_of=counted.moments[-1],
     )
+
+
+def _count(app: App, moments: Sequence[datetime]) -> Figures:
+    with app.store.read() as c:
+        return store.figures(c, moments, figures.ISSUES)
 
 
 PAGES: tuple[Page, ...] = (

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from digest.bootstrap import App
     from digest.issues.freeze import Share
+    from digest.store.figures import Figures
 
 _FOLDER = "templates/web"
 _STYLE = "style.css"
@@ -56,6 +57,8 @@ class Web:
     templates: Environment
     #: Who would get an issue: drawing the recipients takes the lock of freezing.
     shares: Remembered[list[Share]] = field(default_factory=Remembered)
+    #: What the charts are drawn from: all that ever happened to subscriptions is read for it.
+    figures: Remembered[Figures] = field(default_factory=Remembered)
     limiter: Limiter = field(default_factory=Limiter)
     #: Set by whoever queued a notice, so that it leaves soon.
     queued: Event = field(default_factory=Event)
