@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from digest.config import Config, FileMailer
+from digest.config_inboxes import MaildirInbox
 from digest.files import make_folder
 from digest.issues.period import week_of
 from digest.settings import find_home, load_config
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from digest.feeds.fetch import Fetcher
+    from digest.inbox.box import Box
     from digest.issues.period import Week
     from digest.model import Limits
     from digest.ports import Channel, Clock, Mailer
@@ -126,6 +128,17 @@ class App:
         assert declared.bluesky is not None
         session = folder / "sessions" / f"{slug}.session"
         return BlueskyChannel(declared.bluesky, session_file=session, timeout=timeout, clock=clock)
+
+    def inbox(self, slug: str) -> Box:
+        """The mailbox of that name in config; nothing is connected yet."""
+        declared = self.config.inboxes[slug]
+        if isinstance(declared, MaildirInbox):
+            from digest.inbox.boxes.maildir import MaildirBox
+
+            return MaildirBox(self.home / declared.path)
+        from digest.inbox.boxes.imap import ImapBox
+
+        return ImapBox(declared)
 
     def fetcher(self) -> Fetcher:
         from digest.feeds.fetch import Fetcher

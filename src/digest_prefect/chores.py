@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from prefect.deployments import run_deployment
 
 from digest.housekeeping import decide_overdue, end_killed, unfinished
+from digest.inbox.reading import read_inboxes
 from digest.logs import mask
 from digest.reporting import chores_markdown
 from digest.up.connection import read_connection
@@ -47,6 +48,7 @@ def keep_house(run: Run, *, dry_run: bool) -> State[Any]:
     now = run.app.clock()
     chores: dict[str, Callable[[], Done]] = {
         "end runs that were killed": lambda: _end_killed(run, now, dry_run=dry_run),
+        "read the inboxes": lambda: _read_inboxes(run, dry_run=dry_run),
         "decide drafts nobody decided on": lambda: _decide(run, now, dry_run=dry_run),
         "wake runs that were decided elsewhere": lambda: _wake(run, dry_run=dry_run),
         "go on with unfinished issues": lambda: _go_on(run, now, dry_run=dry_run),
@@ -89,6 +91,12 @@ def _end(run: Run, done: dict[str, Done], broken: list[str], *, dry_run: bool) -
 def _end_killed(run: Run, now: datetime, *, dry_run: bool) -> Done:
     ids = end_killed(run.app, now, dry_run=dry_run)
     return Done(tuple(f"run {number} was killed" for number in ids))
+
+
+def _read_inboxes(run: Run, *, dry_run: bool) -> Done:
+    reports = read_inboxes(run.app, sorted(run.app.config.inboxes), dry_run=dry_run)
+    lines = tuple(each.line for each in reports if each.handled and not each.trouble)
+    return Done(lines, tuple(each.line for each in reports if each.trouble))
 
 
 def _decide(run: Run, now: datetime, *, dry_run: bool) -> Done:

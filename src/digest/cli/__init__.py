@@ -11,6 +11,7 @@ from digest.cli import (
     check,
     decisions,
     editors,
+    inbox,
     issues,
     ledger,
     overdue,
@@ -57,6 +58,7 @@ for room in (check, posts, issues, decisions, ledger, overdue, store, up, web):
     room.add_to(app)
 app.add_typer(readers.app, name="readers", help="Subscribers: add, import, list, leave.")
 app.add_typer(editors.app, name="editors", help="Accounts of the desk: add, list, change, disable.")
+app.add_typer(inbox.app, name="inbox", help="Mails that ask to leave: read them.")
 app.add_typer(social.app, name="social", help="Hashtag threads: plan, publish and see them.")
 
 

@@ -1,0 +1,1 @@
+"""Inboxes: mails that readers send us, read for what they ask."""

@@ -1,0 +1,233 @@
+"""The step that reads inboxes: does what each mail asks, then files it.
+
+What is asked is done and committed before the mail is filed. Whoever dies in between reads it
+again, and finds it done. What is not understood stays unread, flagged for a person.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from digest.inbox.box import Waiting
+from digest.inbox.letter import LARGEST, Letter, read_letter
+from digest.inbox.wishes import (
+    Automatic,
+    ByAddress,
+    ByToken,
+    Sample,
+    Unclear,
+    newsletters_meant,
+    wish_of,
+)
+from digest.logs import mask
+from digest.readers.settings import leave
+from digest.readers.subscriptions import Confirmed, confirm
+from digest.readers.tokens import read_token
+from digest.store import inboxes as queries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from digest.bootstrap import App
+    from digest.inbox.box import Box, Trouble
+    from digest.inbox.wishes import Wish
+    from digest.store.inboxes import Taken
+
+log = logging.getLogger(__name__)
+
+#: Where readers left, as it is kept in the history of consents.
+FORM = "mail"
+
+#: How far the clock of a mail server may be from ours.
+_CLOCKS_DIFFER = timedelta(hours=1)
+
+
+class Became(StrEnum):
+    """What became of one mail."""
+
+    LEFT = "left"
+    CONFIRMED = "confirmed"
+    #: Left or confirmed before, or a link that takes nobody off.
+    NOTHING = "nothing to do"
+    NOT_UNDERSTOOD = "not understood"
+    #: Bounces and automatic replies, which nobody reads yet: they stay as they are.
+    BOUNCES = "bounces, not read yet"
+
+
+@dataclass(frozen=True, slots=True)
+class InboxReport:
+    """What became of the mails of one inbox; `trouble` says why not all of them were read."""
+
+    inbox: str
+    became: Mapping[Became, int]
+    trouble: str = ""
+
+    @property
+    def read(self) -> int:
+        return sum(self.became.values())
+
+    @property
+    def handled(self) -> int:
+        """How many were filed or flagged; the others stay as they are, and are read again."""
+        return self.read - self.became.get(Became.BOUNCES, 0)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """By name, those at zero too."""
+        found = {each.name.casefold(): self.became.get(each, 0) for each in Became}
+        return {"read": self.read} | found
+
+    @property
+    def line(self) -> str:
+        """The report in words, without addresses."""
+        said = [f"{self.became[each]} {each}" for each in Became if self.became.get(each)]
+        words = f"{self.read} read: {', '.join(said)}" if said else "nothing new"
+        return f"{self.inbox}: {words}" + (f"; then: {self.trouble}" if self.trouble else "")
+
+
+def summed(reports: Iterable[InboxReport]) -> dict[str, int]:
+    """The counts of several inboxes together."""
+    total: Counter[str] = Counter()
+    for report in reports:
+        total.update(report.counts)
+    return dict(total)
+
+
+def read_inboxes(
+    app: App, slugs: Sequence[str], *, dry_run: bool = False
+) -> tuple[InboxReport, ...]:
+    """Read these inboxes of config, one after the other; trouble with one stops only that one."""
+    return tuple(read_inbox(app, slug, app.inbox(slug), dry_run=dry_run) for slug in slugs)
+
+
+def read_inbox(app: App, slug: str, box: Box, *, dry_run: bool = False) -> InboxReport:
+    """Read what waits in a mailbox. With `dry_run` nothing is done and nothing filed."""
+    became: Counter[Became] = Counter()
+    trouble: Trouble | None = None
+    try:
+        for found in box.waiting():
+            trouble = _handle(app, box, found, became, dry_run=dry_run)
+            if trouble is not None:
+                break
+    finally:
+        box.close()
+    reason = mask(trouble.reason) if trouble else ""
+    report = InboxReport(slug, dict(became), reason)
+    log.info("inbox %s: %s%s", slug, report.counts, f"; {reason}" if reason else "")
+    return report
+
+
+def _handle(
+    app: App, box: Box, found: Waiting | Trouble, became: Counter[Became], *, dry_run: bool
+) -> Trouble | None:
+    """Deal with one mail and count it; returns the trouble that ends the reading."""
+    if not isinstance(found, Waiting):
+        return found
+    letter = _letter(box, found)
+    if not isinstance(letter, tuple):
+        return letter
+    outcome = _act(app, *letter, found.arrived, dry_run=dry_run)
+    trouble = None
+    if not dry_run:
+        if outcome is Became.NOT_UNDERSTOOD:
+            trouble = box.flag(found.key)
+        elif outcome is not Became.BOUNCES:
+            trouble = box.file(found.key)
+    became[outcome] += 1
+    return trouble
+
+
+def _letter(box: Box, found: Waiting) -> tuple[Wish, Letter | None] | Trouble | None:
+    """What a mail asks, as far as it was read; None where it is not there any more.
+
+    The body is fetched only of mails whose headers do not say it all.
+    """
+    letter = read_letter(found.head, whole=False)
+    if not isinstance(letter, Letter):
+        return Unclear(), None
+    wish = wish_of(letter)
+    if not isinstance(wish, Unclear) or found.size > LARGEST or not found.head:
+        return wish, letter
+    raw = box.whole(found.key)
+    if not isinstance(raw, bytes):
+        return raw
+    letter = read_letter(raw, whole=True)
+    return (wish_of(letter), letter) if isinstance(letter, Letter) else (Unclear(), None)
+
+
+# --- what is done ------------------------------------------------------------------------------
+
+
+def _act(
+    app: App, wish: Wish, letter: Letter | None, arrived: datetime, *, dry_run: bool
+) -> Became:
+    if isinstance(wish, Automatic):
+        return Became.BOUNCES
+    if isinstance(wish, Sample):
+        return Became.NOTHING
+    if isinstance(wish, ByToken) and wish.verb == "confirm":
+        return _confirm(app, wish.token, dry_run=dry_run)
+    if isinstance(wish, Unclear) or letter is None:
+        return Became.NOT_UNDERSTOOD
+    meant = _meant(app, wish, letter)
+    if not meant:
+        return Became.NOT_UNDERSTOOD
+    now = app.clock()
+    ending = [one for one in meant if one.state != "ended" and not _came_back(one, arrived)]
+    if not dry_run:
+        for one in ending:
+            leave(app.store, one.id, FORM, now)
+    return Became.LEFT if ending else Became.NOTHING
+
+
+def _meant(app: App, wish: ByToken | ByAddress, letter: Letter) -> list[Taken]:
+    """The subscriptions that should end, by the token, else by the sender.
+
+    Anyone can write any From. It is believed all the same: a lie stops mail, which its reader can
+    ask for again, and tells the liar nothing; while a reader whose mail program lost the token
+    must not be kept.
+    """
+    if isinstance(wish, ByToken):
+        number = read_token(app.secret, "unsubscribe", wish.token)
+        if number is not None:
+            with app.store.read() as c:
+                found = queries.taken(c, number)
+            return [found] if found else []
+    if wish.sender is None:
+        return []
+    newsletters = {*newsletters_meant(letter, app.config.newsletters)}
+    with app.store.read() as c:
+        return queries.taken_by(c, wish.sender.key, newsletters)
+
+
+def _came_back(one: Taken, arrived: datetime) -> bool:
+    """Whether the mail is older than the reader's last word.
+
+    One that cannot be filed is read again and again, and must not take them off each time.
+    """
+    if one.agreed_at is None:
+        return one.ended_at is not None and one.ended_at > arrived
+    return one.agreed_at - _CLOCKS_DIFFER > arrived
+
+
+def _confirm(app: App, token: str, *, dry_run: bool) -> Became:
+    now = app.clock()
+    if not dry_run:
+        outcome = confirm(app.store, app.secret, token, now).outcome
+        if outcome is Confirmed.ACTIVE:
+            return Became.CONFIRMED
+        # Suppressed: told to nobody but the person who looks.
+        done = outcome in {Confirmed.ALREADY, Confirmed.ENDED}
+        return Became.NOTHING if done else Became.NOT_UNDERSTOOD
+    number = read_token(app.secret, "opt-in", token, now)
+    with app.store.read() as c:
+        found = queries.taken(c, number) if number is not None else None
+    if found is None:
+        return Became.NOT_UNDERSTOOD
+    return Became.CONFIRMED if found.state == "pending" else Became.NOTHING
