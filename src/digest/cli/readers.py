@@ -1,4 +1,4 @@
-"""`digest readers`: add, confirm, import, list, unsubscribe, suppress."""
+"""`digest readers`: add, confirm, import, list, unsubscribe, suppress, export, erase."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from digest.cli import own_data
 from digest.cli.common import (
     PARTIAL,
     By,
@@ -281,3 +282,6 @@ def list_(
             ("address", "newsletter", "state", "rhythm", "interests", "consent"),
         )
         say(f"{len(listed)} subscriptions.")
+
+
+own_data.add_to(app)
