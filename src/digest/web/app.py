@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount
 
 from digest.links import path_prefix
-from digest.web import archive, charts, desk, doors, editors, joining, leaving, own, plans
+from digest.web import archive, charts, desk, doors, editors, joining, leaving, managing, own, plans
 from digest.web.following import following
 from digest.web.pages import load_pages
 from digest.web.routing import Page, route
@@ -100,6 +100,7 @@ PAGES: tuple[Page, ...] = (
     Page("/favicon.ico", "none", look=_no_icon),
     *joining.PAGES,
     *leaving.PAGES,
+    *managing.PAGES,
     *own.PAGES,
     *archive.PAGES,
     *editors.PAGES,
