@@ -94,15 +94,14 @@ class ImapServer:
                 talk.start()
 
     def _talk(self, client: socket.socket) -> None:
+        client.settimeout(10)
+        talk = _Talk(self, client, self._over)
         try:
-            client.settimeout(10)
-            if not self.starttls:
-                client = self.context.wrap_socket(client, server_side=True)
-            _Talk(self, client, self._over).converse()
+            talk.converse()
         except OSError:  # the client, or the test, hung up
             return
         finally:
-            client.close()
+            talk.close()
 
 
 class _Talk:
@@ -112,9 +111,20 @@ class _Talk:
         self.server, self.client, self.over = server, client, over
         self.reader = client.makefile("rb")
         self.folder: dict[int, Stored] = {}
-        self.encrypted = not server.starttls
+        self.encrypted = False
+
+    def encrypt(self) -> None:
+        self.reader.close()
+        self.client = self.server.context.wrap_socket(self.client, server_side=True)
+        self.reader, self.encrypted = self.client.makefile("rb"), True
+
+    def close(self) -> None:
+        self.reader.close()
+        self.client.close()
 
     def converse(self) -> None:
+        if not self.server.starttls:
+            self.encrypt()
         if not self.fails("connect", "*"):
             self.say("* OK scripted")
             while line := self.reader.readline().decode():
@@ -125,8 +135,6 @@ class _Talk:
                     verb, _, arguments = arguments.partition(" ")
                 if not self.answer(tag, verb.upper(), arguments):
                     break
-        if not self.encrypted:
-            self.client.close()
 
     def say(self, line: str) -> None:
         self.client.sendall(f"{line}\r\n".encode())
@@ -152,8 +160,7 @@ class _Talk:
             return True
         done = getattr(self, f"do_{verb.lower()}")(arguments, tag)
         if verb == "STARTTLS":
-            self.client = self.server.context.wrap_socket(self.client, server_side=True)
-            self.reader, self.encrypted = self.client.makefile("rb"), True
+            self.encrypt()
         else:
             self.say(f"{tag} {done or 'OK done'}")
         return verb != "LOGOUT"
@@ -244,6 +251,7 @@ def imap_box(server: ImapServer, **changes: Any) -> ImapBox:
         "security": "starttls" if server.starttls else "tls",
         "username": USER,
         "password": PASSWORD,
-        "timeout_seconds": 1,
     }
-    return ImapBox(ImapInbox.model_validate(declared | changes))
+    inbox = ImapInbox.model_validate(declared | changes)
+    # Less than config allows: a test cannot wait for a second.
+    return ImapBox(inbox.model_copy(update={"timeout_seconds": 0.2}))

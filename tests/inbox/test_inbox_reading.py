@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from digest.bootstrap import bootstrap
 from digest.cli import main
 from digest.inbox.boxes.maildir import MaildirBox
 from digest.store.runs import list_runs
+from digest_prefect import chores
 from fakes.letters import UNSUBSCRIBE, letter
 
 MONTHLY = "leave-monthly@commonthreads.example"
@@ -373,3 +375,16 @@ def test_the_command_reads_tells_and_keeps_the_run(office, capsys):
     code, _, err = run()
     assert code == 2
     assert "no inbox is declared" in err
+
+
+def test_housekeeping_reads_all_inboxes_and_tells_of_the_one_that_is_away(office):
+    office.reader("ann")
+    office.post(letter("unsubscribe"))
+    run = SimpleNamespace(app=office.app)
+    assert chores._read_inboxes(run, dry_run=False) == chores.Done(("post: 1 read: 1 left",))
+    assert office.state("ann") == "ended"
+    office.post(letter("x", head="Return-Path: <>"))
+    assert chores._read_inboxes(run, dry_run=False) == chores.Done()
+    office.maildir.rename(office.maildir.with_name("gone"))
+    [left] = chores._read_inboxes(run, dry_run=False).left
+    assert "is no Maildir" in left

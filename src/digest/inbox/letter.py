@@ -27,8 +27,9 @@ LARGEST = 1024 * 1024
 LARGEST_HEAD = 256 * 1024
 _LONGEST_HEADER = 8 * 1024
 _LONGEST_SUBJECT = 1000
-#: Parts in parts, deeper than any mail program makes them.
-_MOST_PARTS = 100
+#: More than any mail program makes, side by side and within each other.
+_MOST_PARTS = 1000
+_MOST_BOUNDARIES = 100
 _MOST_LINES = 1000
 
 _QUOTED = re.compile(r"\s*[>|]")
@@ -70,7 +71,7 @@ def _read(raw: bytes, *, whole: bool) -> Letter:
     automatic = _automatic(head)
     lines: tuple[str, ...] = ()
     # The body of a machine's answer says nothing to us.
-    if whole and not automatic and len(raw) <= LARGEST and raw.count(b"boundary") <= _MOST_PARTS:
+    if whole and not automatic and _is_modest(raw):
         message = BytesParser(policy=policy.compat32).parsebytes(raw)
         lines = tuple(_own_lines(_text(message)))
     return Letter(
@@ -79,6 +80,15 @@ def _read(raw: bytes, *, whole: bool) -> Letter:
         recipients=_addresses(head, "To", "Cc", "Delivered-To", "X-Original-To", "Envelope-To"),
         lines=lines,
         automatic=automatic,
+    )
+
+
+def _is_modest(raw: bytes) -> bool:
+    """Whether a mail can be taken apart in no time."""
+    return (
+        len(raw) <= LARGEST
+        and raw.count(b"\n--") <= _MOST_PARTS
+        and raw.lower().count(b"boundary") <= _MOST_BOUNDARIES
     )
 
 

@@ -34,6 +34,7 @@ _WHOLE = f"(UID BODY.PEEK[]<0.{LARGEST}>)"
 _UID = re.compile(rb"\bUID (\d+)")
 _SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)")
 _DATE = re.compile(rb'\bINTERNALDATE "([^"]*)"')
+_ATOM = re.compile(r"[A-Za-z0-9.@_+-]+")
 _LONGEST_REASON = 200
 
 #: What a server that breaks off, says no or talks nonsense makes imaplib raise.
@@ -124,7 +125,7 @@ class ImapBox:
     def _ask(self, command: str, *arguments: str) -> list[Any]:
         answer, said = self._talk().uid(command, *arguments)
         if answer != "OK":
-            raise IMAP4.error(f"{command} was refused: {said!r}")
+            raise IMAP4.error(f"{command} was refused: {_line(said)}")
         return said
 
     def _talk(self) -> IMAP4:
@@ -156,7 +157,7 @@ class ImapBox:
             if "AUTH=PLAIN" in imap.capabilities:
                 imap.authenticate("PLAIN", lambda _: f"\0{user}\0{password}".encode())
             else:
-                imap.login(user, password)
+                imap.login(_quoted(user), password)
         except IMAP4.abort:
             raise
         except IMAP4.error as error:
@@ -169,9 +170,9 @@ class ImapBox:
         # again each time.
         answer, said = imap.select(f'"{self._settings.folder}"')
         if answer != "OK":
-            raise IMAP4.error(f"the folder {self._settings.folder} cannot be opened: {said!r}")
+            raise IMAP4.error(f"the folder {self._settings.folder} cannot be opened: {_line(said)}")
         _, told = imap.capability()
-        self._can = frozenset(b" ".join(part for part in told if part).decode().upper().split())
+        self._can = frozenset(_line(told).upper().split())
 
     # --- what is asked -------------------------------------------------------------------------
 
@@ -206,6 +207,12 @@ class ImapBox:
             self._ask("EXPUNGE", key)
 
 
+def _line(said: Sequence[Any]) -> str:
+    """An answer in one line."""
+    parts = [part for part in said if isinstance(part, bytes)]
+    return b" ".join(parts).decode(errors="replace")
+
+
 def _parts(answer: Sequence[Any]) -> list[tuple[bytes, bytes]]:
     """What stands about each literal of an answer to FETCH, before and after it, and itself."""
     found: list[tuple[bytes, bytes]] = []
@@ -232,8 +239,18 @@ def _arrived(about: bytes) -> datetime:
     return said.astimezone(UTC)
 
 
+def _quoted(user: str) -> str:
+    """A user name as it may stand in LOGIN, where imaplib quotes the password alone."""
+    if _ATOM.fullmatch(user):
+        return user
+    escaped = user.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def _said(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    raw = error.args[0] if error.args else ""
+    said = raw.decode(errors="replace") if isinstance(raw, bytes) else str(error)
+    text = " ".join(said.split()) or type(error).__name__
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
 
 
