@@ -7,6 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from typing import TYPE_CHECKING
 
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ _COOKIE = "digest-told"
 _SECONDS = 60
 #: Far less than a cookie may hold.
 _LONGEST = 1500
+#: No page has a higher number.
+_DIGITS = 9
 
 
 def desk_page(
@@ -58,6 +61,15 @@ def done(web: Web, request: Request, path: str, said: str) -> Response:
         samesite="lax",
     )
     return response
+
+
+def number_of(request: Request, name: str) -> int:
+    """A number of the query from 1, which it is where it is missing. Else there is no such page."""
+    text = request.query_params.get(name, "1")
+    plain = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+    if not plain or int(text) < 1:
+        raise HTTPException(404)
+    return int(text)
 
 
 def _told(request: Request) -> str:

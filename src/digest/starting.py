@@ -1,0 +1,73 @@
+"""Starts a run in Prefect that goes on with an issue, for somebody who decided at the desk.
+
+Only Prefect's runs and commands deliver; pages do not. Talks to Prefect's REST API, as
+`digest.waking` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import requests
+from requests.auth import HTTPBasicAuth
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from digest.up.connection import Connection
+
+#: Flow and deployment that go on with an issue by its number.
+_SEND_ISSUE = "send-issue/send-issue"
+
+
+def start_sending(
+    connection: Connection, issue_id: int, now: datetime, timeout: tuple[float, float]
+) -> str:
+    """Have a run of send-issue started now. Returns why that could not be, or an empty text.
+
+    Asked twice within a minute it is one run; one too many would do no harm.
+    """
+    with requests.Session() as session:
+        # No proxy is told the password, and no .netrc is asked for another.
+        session.trust_env = False
+        if connection.auth:
+            user, _, password = connection.auth.partition(":")
+            session.auth = HTTPBasicAuth(user.encode(), password.encode())
+        base = connection.api_url.rstrip("/")
+        try:
+            found = session.get(
+                f"{base}/deployments/name/{_SEND_ISSUE}", timeout=timeout, allow_redirects=False
+            )
+            if found.status_code == requests.codes.not_found:
+                return "Prefect has no deployment send-issue"
+            deployment = _object(found).get("id") if found.ok else None
+            if not isinstance(deployment, str):
+                return _refusal(found)
+            body = {
+                "parameters": {"issue": issue_id, "dry_run": False},
+                "idempotency_key": f"desk-{issue_id}-{now:%Y%m%dT%H%M}",
+            }
+            made = session.post(
+                f"{base}/deployments/{deployment}/create_flow_run",
+                json=body,
+                timeout=timeout,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            # Not its text: an address may carry a password.
+            return f"Prefect does not answer ({type(error).__name__})"
+    return "" if made.ok and "id" in _object(made) else _refusal(made)
+
+
+def _object(answer: requests.Response) -> dict[str, Any]:
+    try:
+        found = answer.json()
+    except requests.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _refusal(answer: requests.Response) -> str:
+    if answer.status_code in {requests.codes.unauthorized, requests.codes.forbidden}:
+        return f"Prefect does not let us in (HTTP {answer.status_code})"
+    return f"no answer of Prefect's API (HTTP {answer.status_code})"
