@@ -69,6 +69,16 @@ def own_url(links_url: str, token: str) -> str:
     return _below(links_url, "me", token)
 
 
+def archives_url(links_url: str) -> str:
+    """The page of every newsletter whose archive is public."""
+    return _below(links_url, "archive")
+
+
+def sitemap_url(links_url: str) -> str:
+    """The map of the public archive, for search engines."""
+    return _below(links_url, "sitemap.xml")
+
+
 def archive_url(links_url: str, newsletter: str, scope: str = "all") -> str:
     """The issues that went out: `/archive/weekly`, `/archive/weekly/series-ipc`."""
     parts = ("archive", newsletter) if scope == "all" else _archive_parts(newsletter, scope)

@@ -36,6 +36,7 @@ def pages(house):
     house.reader("ann")
     house.reader("bob", confirmed=False)
     issue = house.freeze()
+    house.deliver(issue.id)
     preview = house.preview_path(issue.id)
     return {
         "front": "/",
@@ -44,6 +45,8 @@ def pages(house):
         "unsubscribe": house.leave_path("ann"),
         "confirm": house.confirm_path("bob"),
         "issue": "/issues/weekly/all/2026-W48",
+        "sent": "/issues/weekly/all/2026-W48/mail",
+        "archive": "/archive/weekly",
         "preview": preview,
         "mail": f"{preview}/mail",
         "text": f"{preview}/text",
@@ -63,9 +66,9 @@ def test_every_page_is_guarded(client, pages):
         policy = headers["content-security-policy"]
         assert policy.startswith("default-src 'none'")
         assert "frame-ancestors 'self'" in policy
-        is_mail = name in {"mail", "issue"}
+        is_mail = name in {"mail", "sent"}
         assert ("unsafe-inline" in policy) == ("sandbox" in policy) == is_mail
-        if name not in {"style", "issue"}:
+        if name not in {"style", "issue", "sent", "archive"}:
             assert headers["cache-control"] == "no-store"
         assert "set-cookie" not in headers
         if not is_mail:

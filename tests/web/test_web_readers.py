@@ -8,9 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from digest.issues import desk
-from digest.links import issue_url
-from digest.model import Act, Interests, Rhythm
+from digest.model import Interests, Rhythm
 from digest.notices import send_opt_in
 from digest.readers.erasure import erase_reader
 from digest.readers.subscriptions import subscribe, unsubscribe_by_token

@@ -1,4 +1,4 @@
-"""The archive: issues as they went out, for anyone to read."""
+"""The archive's lists and feeds: the issues that went out, for anyone to find."""
 
 from __future__ import annotations
 
@@ -6,55 +6,164 @@ import re
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse
+from starlette.responses import Response
 
-from digest.issues.content import from_json
-from digest.links import leave_url, manage_url, scope_from_path
-from digest.mail.letters import issue_letter
-from digest.mail.message import ReaderLinks, with_links
-from digest.model import IssueState
-from digest.store import issues as issue_store
-from digest.store.accounts import StoredVariant
-from digest.web.routing import Page
-from digest.web.shield import MAIL_POLICY
+from digest import links
+from digest.picks.series import number_parts
+from digest.store import published
+from digest.store.posts import load_posts
+from digest.web import crawlers, issues, reading
+from digest.web.atom import Entry, Feed, atom
+from digest.web.places import known, open_page, place_asked, public_places
+from digest.web.routing import NUMBER, Page
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlalchemy.engine import Connection
     from starlette.requests import Request
-    from starlette.responses import Response
 
+    from digest.store.published import PublishedIssue
     from digest.web.pages import Web
+    from digest.web.places import Place
 
-#: An issue in one of these has gone out, or is about to as it is.
-_SHOWN = (IssueState.FROZEN, IssueState.SENDING, IssueState.PAUSED, IssueState.DONE)
-_SCOPE = re.compile(r"all|(series|theme)-[a-z0-9-]{1,40}")
-_PERIOD = re.compile(r"[A-Za-z0-9.:-]{1,40}")
-_MINUTES_KEPT = 5
+_PAGE = re.compile(r"[1-9][0-9]{0,5}")
+_ON_A_PAGE = 50
+_IN_A_FEED = 20
+_LATEST = 3
 
 
-def issue(web: Web, request: Request) -> Response:
-    """An issue as it went out, without anybody's own links."""
+def archives(web: Web, request: Request) -> Response:
+    """Every newsletter whose archive is public, each with its newest issues."""
     app = web.current()
-    slug, scope, period = (request.path_params[name] for name in ("newsletter", "scope", "period"))
-    newsletter = app.config.newsletters.get(slug)
-    if newsletter is None or not (_SCOPE.fullmatch(scope) and _PERIOD.fullmatch(period)):
-        raise HTTPException(404)
+    places = public_places(app)
     with app.store.read() as c:
-        found = issue_store.find_current(c, slug, scope_from_path(scope), period)
-    if found is None or found.state not in _SHOWN:
+        latest = [(place, _listed(c, web, place, most=_LATEST)) for place in places]
+    canonical = links.archives_url(app.config.site.links_url)
+    page = web.page("archives.html", latest=latest, canonical=canonical)
+    return open_page(request, page, is_public=bool(places))
+
+
+def archive(web: Web, request: Request) -> Response:
+    """The issues of a newsletter, or those about one series or theme: newest first, by year."""
+    place, number = place_asked(web, request), _page_number(request)
+    with place.app.store.read() as c:
+        skip = (number - 1) * _ON_A_PAGE
+        lines = _listed(c, web, place, most=_ON_A_PAGE + 1, skip=skip)
+        parts = _parts(c, web, place) if number == 1 else []
+        carried = published.scopes(c, place.slug) if number == 1 else set()
+    if not lines and number > 1:
         raise HTTPException(404)
-    variant = StoredVariant(0, found.subject, found.html, found.text)
-    letter = issue_letter(app.config.site, newsletter, variant, from_json(found.content))
-    leaving = leave_url(app.config.site.links_url)
-    html, _ = with_links(
-        letter, ReaderLinks(leaving, leaving, manage_url(app.config.site.links_url))
+    page = web.page(
+        "archive.html",
+        place=place,
+        years=reading.by_year(lines[:_ON_A_PAGE]),
+        parts=parts,
+        others=[
+            (heading, _scope_links(web, place, carried, kind))
+            for heading, kind in (("Series", "series"), ("Themes", "theme"))
+        ],
+        number=number,
+        newer=_page_url(place.url(web.prefix), number - 1),
+        older=_page_url(place.url(web.prefix), number + 1) if len(lines) > _ON_A_PAGE else "",
+        canonical=_page_url(place.url(place.app.config.site.links_url), number),
     )
-    headers = {
-        "Content-Security-Policy": MAIL_POLICY,
-        "Cache-Control": f"public, max-age={_MINUTES_KEPT * 60}",
-    }
-    return HTMLResponse(html, headers=headers)
+    return open_page(request, page, is_public=place.is_public)
 
 
+def feed(web: Web, request: Request) -> Response:
+    """The newest issues as an Atom feed."""
+    place = place_asked(web, request)
+    site = place.app.config.site
+    with place.app.store.read() as c:
+        found = published.newest_whole(c, place.slug, str(place.scope), most=_IN_A_FEED)
+    made = Feed(
+        url=place.feed_url(site.links_url),
+        page_url=place.url(site.links_url),
+        title=_feed_title(place),
+        subtitle=place.description,
+        author=place.newsletter.from_name,
+        language=site.language,
+        entries=[_entry(web, place, issue) for issue in found],
+    )
+    response = Response(atom(made), media_type="application/atom+xml")
+    modified = made.updated if found else None
+    return open_page(request, response, is_public=place.is_public, modified=modified)
+
+
+def _listed(
+    c: Connection, web: Web, place: Place, *, most: int, skip: int = 0
+) -> list[reading.Listed]:
+    found = published.lines(c, place.slug, str(place.scope), most=most, skip=skip)
+    return [reading.listed(place.app.config, web.prefix, line) for line in found]
+
+
+def _parts(c: Connection, web: Web, place: Place) -> list[reading.ShownPart]:
+    """The parts of the series in reading order; none where it is about a theme or everything."""
+    app, scope = place.app, place.scope
+    if scope.kind != "series":
+        return []
+    posts = load_posts(c, ids=published.members(c, str(scope)), as_of=app.clock())
+    by_id = {post.id: post for post in posts}
+    ids = number_parts(posts, app.config.series[scope.slug].order)
+    brought = published.first_appearances(c, place.slug, ids)
+    return reading.parts_shown(app.config, web.prefix, [by_id[each] for each in ids], brought)
+
+
+def _scope_links(
+    web: Web, place: Place, carried: Collection[str], kind: str
+) -> list[tuple[str, str]]:
+    """Titles and addresses of the series or themes that there is something of."""
+    if not place.scope.is_all:
+        return []
+    return [
+        (declared.title, links.archive_url(web.prefix, place.slug, f"{kind}:{slug}"))
+        for slug, declared in known(place.app, kind).items()
+        if f"{kind}:{slug}" in carried
+    ]
+
+
+def _feed_title(place: Place) -> str:
+    title = place.newsletter.title
+    return title if place.scope.is_all else f"{place.title} in {title}"
+
+
+def _entry(web: Web, place: Place, issue: PublishedIssue) -> Entry:
+    config, line, content = place.app.config, issue.line, reading.content_of(issue)
+    html = web.templates.get_template("feed.html").render(posts=reading.posts_of(content))
+    return Entry(
+        # RFC 4151: under the list's own name, which outlives any address of ours.
+        id=f"tag:{place.newsletter.list_id},{line.at:%Y-%m-%d}:issue-{line.id}",
+        title=line.subject,
+        url=reading.listed(config, config.site.links_url, line).url,
+        at=line.at,
+        summary=reading.titles(content),
+        html=html,
+    )
+
+
+def _page_url(url: str, number: int) -> str:
+    """One page of a list; empty where the number is none."""
+    if number < 1:
+        return ""
+    return url if number == 1 else f"{url}?page={number}"
+
+
+def _page_number(request: Request) -> int:
+    asked = request.query_params.getlist("page") or ["1"]
+    if len(asked) != 1 or not _PAGE.fullmatch(asked[0]):
+        raise HTTPException(404)
+    return int(asked[0])
+
+
+_NUMBERED = {"page": NUMBER}
 PAGES: tuple[Page, ...] = (
-    Page("/issues/{newsletter}/{scope}/{period}", "an issue as it went out", look=issue),
+    *issues.PAGES,
+    Page("/archive", "the newsletters whose archive is public", look=archives),
+    # Before the addresses of series and themes, which would take it for one.
+    Page("/archive/{newsletter}/feed.atom", "the newest issues as a feed", look=feed),
+    Page("/archive/{newsletter}", "a newsletter's issues", look=archive, query=_NUMBERED),
+    Page("/archive/{newsletter}/{scope}", "those of a series", look=archive, query=_NUMBERED),
+    Page("/archive/{newsletter}/{scope}/feed.atom", "those of a series as a feed", look=feed),
+    *crawlers.PAGES,
 )
