@@ -90,6 +90,7 @@ LAYERS = [
     ("digest.up.connection",),
     (
         "digest.asking",
+        "digest.calendar",
         "digest.editors",
         "digest.housekeeping",
         "digest.inbox.reading",
