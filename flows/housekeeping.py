@@ -19,6 +19,8 @@ def housekeeping(dry_run: DryRun = True) -> State[Any]:
     - Drafts that nobody decided on in time are decided by their newsletter's policy.
     - Runs whose issue was decided elsewhere are woken.
     - Issues that stopped half-way go on.
+    - Mails that readers asked for and that were left lying go out; sign-ups that nobody confirmed
+      are forgotten.
     - The drop-downs of all forms show what config declares now.
     """
     with running() as run:

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from digest import notices
 from digest.errors import StateError
 from digest.issues import desk
 from digest.issues.due import decision_due, verdict
 from digest.mail.worker import death_certificate
 from digest.model import Act, IssueState
 from digest.store import issues as issue_store
+from digest.store import notices as notice_store
 from digest.store import runs as run_store
+from digest.store import sign_ups as sign_up_store
 from digest.store import underway
 
 if TYPE_CHECKING:
@@ -166,3 +169,28 @@ def end_killed(app: App, now: datetime, *, dry_run: bool = False) -> tuple[int, 
         if not dry_run:
             run_store.end_killed(c, is_dead, now)
     return tuple(found)
+
+
+# --- notices ------------------------------------------------------------------------------------
+
+
+def send_notices(app: App, *, dry_run: bool = False) -> tuple[str, ...]:
+    """Send the notices that are due and were left lying, where no pages run or they died."""
+    if dry_run:
+        with app.store.read() as c:
+            due = notice_store.count_due(c, app.clock())
+        return (f"{due} due",) if due else ()
+    done = notices.send_due(app)
+    return (*(f"{count} {state}" for state, count in done.states.items()), *done.faults)
+
+
+def forget_strangers(app: App, *, dry_run: bool = False) -> tuple[str, ...]:
+    """Delete addresses that somebody typed in and nobody confirmed, once no link to them works."""
+    before = app.clock() - sign_up_store.KEPT
+    with app.store.write() as c:
+        sign_ups = sign_up_store.forget_unconfirmed(c, before)
+        asked = notice_store.forget_strangers(c, before)
+        if dry_run:
+            c.rollback()
+    counts = {"sign-ups nobody confirmed": sign_ups, "links nobody here asked for": asked}
+    return tuple(f"{count} {what}" for what, count in counts.items() if count)

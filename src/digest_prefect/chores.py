@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from prefect.deployments import run_deployment
 
-from digest.housekeeping import decide_overdue, end_killed, unfinished
+from digest.housekeeping import (
+    decide_overdue,
+    end_killed,
+    forget_strangers,
+    send_notices,
+    unfinished,
+)
 from digest.inbox.reading import read_inboxes
 from digest.logs import mask
 from digest.reporting import chores_markdown
@@ -52,6 +58,10 @@ def keep_house(run: Run, *, dry_run: bool) -> State[Any]:
         "decide drafts nobody decided on": lambda: _decide(run, now, dry_run=dry_run),
         "wake runs that were decided elsewhere": lambda: _wake(run, dry_run=dry_run),
         "go on with unfinished issues": lambda: _go_on(run, now, dry_run=dry_run),
+        "send notices that were left": lambda: Done(send_notices(run.app, dry_run=dry_run)),
+        "forget addresses nobody confirmed": lambda: Done(
+            forget_strangers(run.app, dry_run=dry_run)
+        ),
     }
     # By schedule in any case: Prefect forgets "dry_run = false" of a schedule that is switched off
     # and on, and this gives it back, its own among them.

@@ -186,9 +186,3 @@ def _consent(subscription_id: int, wish: Wish, found: SignUp, now: datetime) -> 
         "interests": wish.interests.key,
         "rhythm": str(wish.rhythm),
     }
-
-
-def forget_unconfirmed(store: Store, now: datetime) -> int:
-    """Delete the sign-ups whose links cannot work any more; returns how many."""
-    with store.write() as c:
-        return sign_ups.forget_unconfirmed(c, now - sign_ups.KEPT)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 
 from digest.mail.addresses import Address
 from digest.mail.pacing import SPAN
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Connection
 
     from digest.mail.decisions import Decision
@@ -157,13 +158,23 @@ def next_due(c: Connection, after: int, now: datetime) -> Waiting | None:
     n = notices.c
     query = (
         select(n.id, n.kind, n.address, n.address_key, n.message_id, n.attempts, n.sign_up_id)
-        .where(n.state == DeliveryState.PENDING, n.id > after)
-        .where(or_(n.not_before.is_(None), n.not_before <= now))
+        .where(_is_due(now), n.id > after)
         .order_by(n.id)
         .limit(1)
     )
     row = c.execute(query).one_or_none()
     return None if row is None else Waiting(**row._asdict())
+
+
+def count_due(c: Connection, now: datetime) -> int:
+    """How many notices would be sent now."""
+    return int(c.scalar(select(func.count()).where(_is_due(now))) or 0)
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    n = notices.c
+    in_time = or_(n.not_before.is_(None), n.not_before <= now)
+    return and_(n.state == DeliveryState.PENDING, in_time)
 
 
 def begin_waiting(
@@ -215,6 +226,13 @@ def doubt_dead(c: Connection, is_dead: Callable[[str, datetime], bool], now: dat
         reason = "its worker died while submitting it"
         _move(c, notice_id, DeliveryState.UNCERTAIN, reason, now)
     return doubtful
+
+
+def forget_strangers(c: Connection, before: datetime) -> int:
+    """Delete what was asked for before then with an address of no reader; returns how many."""
+    n = notices.c
+    strangers = (n.kind == "settings", n.state == DeliveryState.CANCELLED, n.created_at < before)
+    return len(c.execute(delete(notices).where(*strangers).returning(n.id)).all())
 
 
 # --- whom they are for -------------------------------------------------------------------------
