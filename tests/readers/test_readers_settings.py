@@ -31,6 +31,7 @@ from digest.readers.settings import (
     leave_everything,
     pause,
 )
+from digest.readers.subscriptions import end_subscription
 from digest.store import readers, settings, tables
 
 if TYPE_CHECKING:
@@ -439,3 +440,10 @@ def test_the_day_that_begins_late_has_a_start():
     # In Beirut clocks skip from midnight to one o'clock.
     begins = start_of(date(2026, 3, 29), ZoneInfo("Asia/Beirut"))
     assert begins in (datetime(2026, 3, 28, 22, tzinfo=UTC), datetime(2026, 3, 28, 21, tzinfo=UTC))
+
+
+def test_whichever_way_they_left_who_comes_back_is_not_paused(store, config, now):
+    reader = add_reader(store, "ann", "weekly")
+    change(store, config, reader, weekly(until=date(2026, 12, 24)), now)
+    end_subscription(store, address="ann@example.org", newsletter="weekly", reason="asked", now=now)
+    assert of(store, reader).paused_until is None

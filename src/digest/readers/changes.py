@@ -8,13 +8,14 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from digest.config import rhythms_of
+from digest.model import Rhythm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from zoneinfo import ZoneInfo
 
     from digest.config import Config
-    from digest.model import Interests, Rhythm
+    from digest.model import Interests
     from digest.store.consents import Consent, Event
     from digest.store.settings import Settings, Subscription
 
@@ -73,9 +74,9 @@ def groups_for(config: Config, subscription: Subscription) -> tuple[str, ...]:
 
 
 def rhythms_for(config: Config, subscription: Subscription) -> tuple[Rhythm, ...]:
-    """How often it may come: what is offered, and what this reader has."""
-    offered = rhythms_of(config.newsletters[subscription.newsletter])
-    return tuple(dict.fromkeys((*offered, subscription.rhythm)))
+    """How often it may come, the most often first: what is offered, and what this reader has."""
+    offered = {*rhythms_of(config.newsletters[subscription.newsletter]), subscription.rhythm}
+    return tuple(rhythm for rhythm in Rhythm if rhythm in offered)
 
 
 def caps_for(settings: Settings) -> tuple[int | None, ...]:

@@ -263,11 +263,11 @@ def activate(c: Connection, subscription_id: int, now: datetime) -> None:
 
 
 def end(c: Connection, subscription_id: int, reason: str, now: datetime) -> None:
-    """End a subscription."""
+    """End a subscription, and its pause with it: whoever comes back wants to be written to."""
     c.execute(
         update(subscriptions)
         .where(subscriptions.c.id == subscription_id)
-        .values(state="ended", ended_at=now, ended_reason=reason)
+        .values(state="ended", ended_at=now, ended_reason=reason, paused_until=None)
     )
 
 

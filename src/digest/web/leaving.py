@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from digest.store.readers import Standing
     from digest.web.pages import Web
 
+_HERE = "the page for leaving"
 #: Months for which the link of a mail may pause.
 _PAUSES = (1, 2, 3)
 
@@ -44,7 +45,7 @@ def leave_by_hand(web: Web, _request: Request) -> Response:
 
 def look(web: Web, request: Request) -> Response:
     """The link of a mail: what can be done with it, a button each."""
-    sample = sample_page(web, request)
+    sample = sample_page(web, request, _HERE)
     if sample is not None:
         return sample
     app = web.current()
@@ -75,7 +76,7 @@ def leave(web: Web, request: Request) -> Response:
     What is posted does not matter, and is not even read: RFC 8058's one-click, the page's own
     form, or nothing.
     """
-    sample = sample_page(web, request)
+    sample = sample_page(web, request, _HERE)
     if sample is not None:
         return sample
     app = web.current()
@@ -92,7 +93,7 @@ def leave(web: Web, request: Request) -> Response:
 
 def take_a_break(web: Web, request: Request) -> Response:
     """Pauses the subscription for as many months as chosen."""
-    sample = sample_page(web, request)
+    sample = sample_page(web, request, _HERE)
     if sample is not None:
         return sample
     app = web.current()
@@ -124,7 +125,7 @@ def _paused(web: Web, app: App, request: Request, result: GoneResult, until: dat
 
 def leave_all(web: Web, request: Request) -> Response:
     """Ends every subscription of that reader at once, without saying which there were."""
-    sample = sample_page(web, request)
+    sample = sample_page(web, request, _HERE)
     if sample is not None:
         return sample
     app = web.current()

@@ -22,12 +22,12 @@ _SAMPLES = {
 }
 
 
-def sample_page(web: Web, request: Request) -> Response | None:
+def sample_page(web: Web, request: Request, leads_to: str) -> Response | None:
     """What is said where the link is a sample, which means nobody; None where it is not."""
     heading = _SAMPLES.get(request.path_params["token"])
     if heading is None:
         return None
-    said = "In a reader's own mail it leads to the page for leaving. Nothing was changed."
+    said = f"In a reader's own mail it leads to {leads_to}. Nothing was changed."
     return web.message(heading, said)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from digest.web.pages import Web
 
+_HERE = "the page that mails a link to the settings"
 #: How often one client may ask; what goes to one address has a limit of its own.
 _ASKING = Limit(20, 3600)
 #: No reader sees this field; programs that fill in every one do.
@@ -32,7 +33,7 @@ _TRAP = "website"
 
 def look_from_mail(web: Web, request: Request) -> Response:
     """The link of a mail: a button, for the mail may have been passed on."""
-    sample = sample_page(web, request)
+    sample = sample_page(web, request, _HERE)
     if sample is not None:
         return sample
     _reader_of(web, request)
@@ -41,7 +42,7 @@ def look_from_mail(web: Web, request: Request) -> Response:
 
 def ask_from_mail(web: Web, request: Request) -> Response:
     """Mails the link to the settings to the address that the mail went to."""
-    sample = sample_page(web, request)
+    sample = sample_page(web, request, _HERE)
     if sample is not None:
         return sample
     reader = _reader_of(web, request)
