@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,3 +67,31 @@ def test_whatever_is_accepted_is_safe_in_a_header_and_parses_to_itself(text: str
         assert not set(parsed.display) & set(' <>,;:"()[]\\')
         assert parse_address(parsed.display) == parsed
         assert parse_address(parsed.display.upper()).key == parsed.key
+
+
+_LOCALS = st.text(alphabet="aZ0._+-=?'\"@ é", max_size=8) | st.sampled_from(["x" * 64, "x" * 65])
+_DOMAINS = st.text(alphabet="aZ0.-é_ [:]@", max_size=10) | st.sampled_from(
+    ["example.org", "EXAMPLE.Org", "bücher.example", "localhost", "a" * 64 + ".org", "x.org."]
+)
+
+
+@given(_LOCALS, _DOMAINS)
+def test_a_plain_address_is_judged_as_by_the_whole_check(local: str, domain: str) -> None:
+    """What is known of a domain already spares a check, and changes none."""
+    text = f"{local}@{domain}".strip()
+    try:
+        checked = validate_email(
+            text,
+            check_deliverability=False,
+            allow_smtputf8=False,
+            strict=True,
+            test_environment=True,
+        )
+    except EmailNotValidError:
+        assert isinstance(parse_address(text), AddressProblem)
+        return
+    parsed = parse_address(text)
+    if isinstance(parsed, Address):
+        assert parsed.display == checked.ascii_email
+    else:
+        assert "=?" in text

@@ -209,6 +209,16 @@ def suppress(
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file.")],
+    newsletter: Annotated[
+        list[str] | None,
+        typer.Option("--newsletter", help="Of every line, where no column says; repeatable."),
+    ] = None,
+    series: Annotated[list[str] | None, typer.Option("--series", help="Likewise.")] = None,
+    theme: Annotated[list[str] | None, typer.Option("--theme", help="Likewise.")] = None,
+    rhythm: Annotated[str | None, typer.Option("--rhythm", help="Likewise, once.")] = None,
+    consent_source: Annotated[
+        str | None, typer.Option("--consent-source", help="Likewise, once.")
+    ] = None,
     dry_run: DryRun = False,
     by: By = None,
     home: Home = None,
@@ -217,12 +227,23 @@ def import_(
     """Import subscribers from CSV; every row that is not taken is reported with its reason.
 
     Columns: email, newsletters, series, themes, rhythm, consent_source, consent_at. An import
-    never brings back who has left or is suppressed; running it again changes nothing.
+    never brings back who has left, is suppressed or was erased; running it again changes nothing.
+
+    Mailchimp's export is read as it is: consent_at from CONFIRM_TIME or OPTIN_TIME. Who has an
+    UNSUB_TIME or CLEAN_TIME there is refused.
 
     Example: digest readers import subscribers.csv --dry-run
     """
     from digest.readers.importing import import_subscribers
 
+    said = {
+        "newsletters": ";".join(newsletter or ()),
+        "series": ";".join(series or ()),
+        "themes": ";".join(theme or ()),
+        "rhythm": rhythm,
+        "consent_source": consent_source,
+    }
+    defaults = {column: text for column, text in said.items() if text}
     with (
         opened(home) as opened_app,
         recorded(opened_app, "readers import", by, dry_run=dry_run) as run,
@@ -233,6 +254,7 @@ def import_(
             opened_app.secret,
             file,
             opened_app.clock(),
+            defaults=defaults,
             dry_run=dry_run,
         )
         run.counts = report.counts()

@@ -6,12 +6,19 @@ mail is submitted without SMTPUTF8 (RFC 6531), and the domain in its ASCII form.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
 
 #: RFC 5321, 4.5.3.1.3: a path of 256 octets less its angle brackets.
 _LONGEST = 254
+#: RFC 5321, 4.5.3.1.1.
+_LONGEST_LOCAL = 64
+
+#: Nearly every address: nothing about its local part has to be thought over.
+_PLAIN = re.compile(r"(?P<local>[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*)@(?P<domain>[^@]+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,29 @@ def parse_address(text: str) -> Address | AddressProblem:
     text = text.strip()
     if len(text) > _LONGEST:
         return AddressProblem(text, f"An address has at most {_LONGEST} characters.")
+    return _plain(text) or _checked(text)
+
+
+def _plain(text: str) -> Address | None:
+    """A plain address with a domain that is fine, at a fraction of the cost of a whole check."""
+    parts = _PLAIN.fullmatch(text)
+    if parts is None or len(parts["local"]) > _LONGEST_LOCAL:
+        return None
+    domain = _domain(parts["domain"])
+    display = f"{parts['local']}@{domain}"
+    if domain is None or len(display) > _LONGEST:
+        return None
+    return Address(display, display.casefold())
+
+
+@lru_cache(maxsize=4096)
+def _domain(text: str) -> str | None:
+    """The ASCII form of a domain; None where it may be at fault."""
+    checked = _checked(f"a@{text}")
+    return checked.display.partition("@")[2] if isinstance(checked, Address) else None
+
+
+def _checked(text: str) -> Address | AddressProblem:
     try:
         valid = validate_email(
             text,

@@ -15,12 +15,20 @@ from typing import TYPE_CHECKING
 from digest.errors import UsageError
 from digest.readers.csvfile import BadRow, Row, open_csv
 from digest.readers.enrolment import Enrolled, Enrolment, Offer, enrol
-from digest.readers.rows import ADDRESS, Header, RowProblem, read_header, read_row
+from digest.readers.rows import (
+    ADDRESS,
+    OPTIONS,
+    Header,
+    RowProblem,
+    faults_of,
+    read_header,
+    row_reader,
+)
 from digest.readers.tokens import keyed_hash
 from digest.readers.words import erased_on, left_on, suppressed_since
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -105,16 +113,19 @@ def import_subscribers(
     path: Path,
     now: datetime,
     *,
+    defaults: Mapping[str, str] | None = None,
     dry_run: bool = False,
 ) -> ImportReport:
     """Import a CSV file; with `dry_run` everything is tried and nothing stays.
 
-    Times without an offset are in the site's time zone. Raises `UsageError`, with nothing
+    `defaults` says for all lines, by column, what the file has no column for. Times without an
+    offset are in the site's time zone, Mailchimp's in UTC. Raises `UsageError`, with nothing
     changed, where the file cannot be read or lacks columns.
     """
+    _check(config, defaults or {})
     try:
         with open_csv(path) as rows:
-            header = _header(path, rows)
+            header = _header(path, rows, defaults or {})
             return _import(store, config, secret, header, rows, now=now, dry_run=dry_run)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
@@ -143,12 +154,21 @@ def _import(
     return tally.report(header.ignored, dry_run=dry_run)
 
 
-def _header(path: Path, rows: Iterator[Row | BadRow]) -> Header:
+def _check(config: Config, defaults: Mapping[str, str]) -> None:
+    faults = [
+        f"{OPTIONS[fault.field]}: {fault.message} ({fault.cure})"
+        for fault in faults_of(config, defaults)
+    ]
+    if faults:
+        raise UsageError("\n".join(faults))
+
+
+def _header(path: Path, rows: Iterator[Row | BadRow], defaults: Mapping[str, str]) -> Header:
     row = next(rows, Row(1, []))
     if isinstance(row, BadRow):
         header: Header | list[RowProblem] = [_problem(row)]
     else:
-        header = read_header(row.line, row.cells)
+        header = read_header(row.line, row.cells, defaults)
     if isinstance(header, Header):
         return header
     said = "\n".join(map(str, header))
@@ -167,12 +187,13 @@ def _offers(
     tally: _Tally,
 ) -> Iterator[tuple[int, Offer]]:
     """The offers of the good rows with their lines; bad and repeated ones go to the tally."""
+    read_row = row_reader(config, header, now)
     for row in rows:
         tally.rows += 1
         if isinstance(row, BadRow):
             read: list[Offer] | list[RowProblem] = [_problem(row)]
         else:
-            read = read_row(config, header, row.line, row.cells, now)
+            read = read_row(row.line, row.cells)
         tally.bad_rows += isinstance(read[0], RowProblem)
         for one in read:
             if isinstance(one, RowProblem):
