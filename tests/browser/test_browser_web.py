@@ -56,6 +56,9 @@ class Served:
                 site, app.secret, Request("weekly", series, Rhythm.WEEKLY, now, repeat=True)
             ),
             "issue": links.issue_url(site, "weekly", "all", "2026-W47"),
+            "archives": links.archives_url(site),
+            "archive": links.archive_url(site, "weekly"),
+            "archive of a series": links.archive_url(site, "weekly", "series:ipc"),
             "unsubscribe": f"{site}/u/{make_token(app.secret, 'unsubscribe', 2)}",
             "confirm": f"{site}/c/{make_token(app.secret, 'opt-in', self.newcomer(), now)}",
             "front": f"{site}/",
@@ -117,7 +120,9 @@ def served(blog: SampleServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
             yield Served(app, base)
 
 
-PAGES = ("preview", "draft", "look", "unsubscribe", "confirm", "issue", "front", "leave", "lost")
+READERS = ("unsubscribe", "confirm", "issue", "front", "leave", "lost")
+ARCHIVE = ("archives", "archive", "archive of a series")
+PAGES = ("preview", "draft", "look", *READERS, *ARCHIVE)
 
 
 @pytest.fixture(params=[(320, "dark"), (375, "light"), (1280, "dark"), (1280, "light")], ids=str)
@@ -135,8 +140,8 @@ def test_a_page_fits_its_window(page: Page, served: Served, name: str) -> None:
     assert wide <= 0
 
 
-# No script runs in a mail shown as a page, axe's neither; test_browser_mails.py tries the mails.
-@pytest.mark.parametrize("name", [name for name in PAGES if name != "issue"])
+# No script runs in a mail in its frame, axe's neither; test_browser_mails.py tries the mails.
+@pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing_serious(page: Page, served: Served, name: str) -> None:
     assert AXE.exists(), f"{AXE} is missing: npm install --no-save axe-core"
     page.goto(served.path(name))
@@ -211,10 +216,48 @@ def test_an_issue_in_the_browser_leads_to_the_page_for_leaving(
 ) -> None:
     page = browser.new_page(viewport={"width": 375, "height": 700})
     page.goto(served.path("issue"))
+    page.get_by_role("link", name="The mail by itself").click()
     assert page.get_by_role("heading", name="The weekly digest").is_visible()
     hrefs = page.eval_on_selector_all("a", "links => links.map((link) => link.href)")
     assert not [href for href in hrefs if re.search("/u/|mailto:|reader.invalid", href)]
     with page.expect_navigation():
         page.get_by_role("link", name="Unsubscribe", exact=True).click()
     assert page.get_by_role("heading", name="How to unsubscribe").is_visible()
+    page.close()
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_an_issues_mail_fills_the_window_and_its_links_open_beside_it(
+    browser: Browser, served: Served, blog: SampleServer, width: int
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(served.path("issue"), wait_until="networkidle")
+    assert said == []
+    box = page.locator("iframe").bounding_box()
+    assert box is not None
+    assert box["height"] > 500
+    assert box["width"] >= min(width, 700)
+    mail = page.frame_locator("iframe")
+    assert mail.locator("img").first.evaluate("image => image.naturalWidth") > 0
+    with page.expect_popup() as opened:
+        mail.locator("h2 a").first.click()
+    assert opened.value.url.startswith(blog.url)
+    assert page.url == served.path("issue")
+    page.context.close()
+
+
+def test_a_reader_walks_through_the_archive_by_its_links(browser: Browser, served: Served) -> None:
+    page = browser.new_page(viewport={"width": 375, "height": 700}, color_scheme="dark")
+    page.goto(served.path("archives"))
+    page.get_by_role("link", name="The weekly digest").first.click()
+    page.get_by_role("link", name="Integrated Personal Commissioning").click()
+    assert page.get_by_role("heading", name="in their order").is_visible()
+    page.get_by_role("link", name="16–22 November 2026").first.click()
+    assert page.url == served.path("issue")
+    page.get_by_role("link", name="In this issue").click()
+    assert page.get_by_role("heading", name="In this issue").is_visible()
+    page.get_by_role("link", name="Get it by mail").click()
+    assert page.url == served.path("front")
     page.close()

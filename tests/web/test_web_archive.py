@@ -218,6 +218,27 @@ def test_second_editions_and_issues_of_one_post_have_their_addresses(house, web)
     assert f"/issues/weekly/all/post:{number}" in hrefs(seen(web.get("/archive/weekly")))
 
 
+def test_what_came_late_to_some_readers_is_no_part_of_what_all_got(any_house, any_web):
+    published(any_house)
+    t = tables
+    with any_house.app.store.write() as c:
+        content = c.execute(select(t.issues.c.content)).scalar_one()
+        content["items"][1]["late"] = True
+        late = content["items"][1]["post"]
+        c.execute(update(t.issues).values(content=content))
+        of_it = t.picks.c.post_id == late["post_id"]
+        c.execute(update(t.picks).where(of_it).values(code="overflow"))
+    assert hrefs(seen(any_web.get(WEEK)), "ol.posts a") == ["http://127.0.0.1:8765/1/"]
+    assert late["url"] not in any_web.get("/archive/weekly/feed.atom").text
+    assert "1 post<" in any_web.get("/archive/weekly").text
+    assert late["title"] in any_web.get(f"{WEEK}/mail").text
+    rendered = {"subject": "s", "text": "t https://reader.invalid/unsubscribe", "preflight": []}
+    mail = "<p>What all got.</p>"
+    with any_house.app.store.write() as c:
+        c.execute(insert(t.variants).values(issue_id=1, mask=1, html=mail, **rendered))
+    assert any_web.get(f"{WEEK}/mail").text == mail
+
+
 # --- lists -------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import and_, exists, func, or_, select, true
 
 from digest.issues.scope import parse_scope
 from digest.model import DeliveryState, IssueState
+from digest.picks.candidates import OVERFLOW
 from digest.store.tables import deliveries, issue_transitions, issues, memberships, picks
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def scopes(c: Connection, newsletter: str) -> set[str]:
     brought = (
         select(memberships.c.kind, memberships.c.slug)
         .distinct()
-        .join(picks, and_(picks.c.post_id == memberships.c.post_id, picks.c.is_in))
+        .join(picks, and_(picks.c.post_id == memberships.c.post_id, _is_news))
         .join(issues, issues.c.id == picks.c.issue_id)
         .where(ours, issues.c.scope == "all")
     )
@@ -137,7 +138,7 @@ def first_appearances(
     for start in range(0, len(post_ids), _CHUNK):
         query = (
             _lines(picks.c.post_id)
-            .join(picks, and_(picks.c.issue_id == issues.c.id, picks.c.is_in))
+            .join(picks, and_(picks.c.issue_id == issues.c.id, _is_news))
             .where(
                 issues.c.newsletter == newsletter,
                 picks.c.post_id.in_(post_ids[start : start + _CHUNK]),
@@ -152,7 +153,8 @@ def first_appearances(
 # --- parts of queries --------------------------------------------------------------------------
 
 _brought = picks.alias("brought")
-
+#: What came late, to readers whose weekly cap had kept it back, was in an earlier issue.
+_is_news = and_(picks.c.is_in, picks.c.code != OVERFLOW)
 #: When an issue first went out: from then on its mails are on their way.
 _at = (
     select(func.min(issue_transitions.c.at))
@@ -163,7 +165,7 @@ _at = (
 )
 _posts = (
     select(func.count())
-    .where(_brought.c.issue_id == issues.c.id, _brought.c.is_in)
+    .where(_brought.c.issue_id == issues.c.id, _brought.c.is_in, _brought.c.code != OVERFLOW)
     .correlate(issues)
     .scalar_subquery()
 )
@@ -194,7 +196,7 @@ def _covers(scope: str) -> ColumnElement[bool]:
         return true()
     brought = (
         exists()
-        .where(picks.c.issue_id == issues.c.id, picks.c.is_in)
+        .where(picks.c.issue_id == issues.c.id, _is_news)
         .where(picks.c.post_id == memberships.c.post_id)
         .where(memberships.c.kind == wanted.kind, memberships.c.slug == wanted.slug)
     )

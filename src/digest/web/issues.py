@@ -13,7 +13,7 @@ from digest import links
 from digest.issues.scope import parse_scope
 from digest.mail.letters import issue_letter
 from digest.mail.message import ReaderLinks, with_links
-from digest.store import published
+from digest.store import accounts, published
 from digest.store.accounts import StoredVariant
 from digest.web import reading
 from digest.web.caching import shared
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from digest.issues.content import IssueContent
     from digest.store.published import PublishedIssue, PublishedLine
     from digest.web.pages import Web
     from digest.web.places import Place
@@ -39,10 +40,11 @@ _BESIDE = '<base target="_blank">'
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """An issue that is out, and its parts without anybody's own links."""
+    """An issue that is out, what it brought, and its parts without anybody's own links."""
 
     place: Place
     issue: PublishedIssue
+    content: IssueContent
     html: str
     text: str
 
@@ -53,7 +55,6 @@ def issue_page(web: Web, request: Request) -> Response:
     place, line, config = found.place, found.issue.line, found.place.app.config
     with place.app.store.read() as c:
         near = published.neighbours(c, line)
-    content = reading.content_of(found.issue)
     page = web.page(
         "issue.html",
         place=place,
@@ -61,11 +62,11 @@ def issue_page(web: Web, request: Request) -> Response:
         previous=_listed(web, place, near.previous),
         following=_listed(web, place, near.following),
         scope_url=_scope_url(place, web.prefix, line.scope),
-        posts=reading.posts_of(content),
+        posts=reading.posts_of(found.content),
         text=found.text,
-        language=content.language,
-        description=reading.description(content, place.newsletter),
-        picture=reading.picture(content),
+        language=found.content.language,
+        description=reading.description(found.content, place.newsletter),
+        picture=reading.picture(found.content),
         canonical=reading.listed(config, config.site.links_url, line).url,
     )
     return open_page(request, page, is_public=place.is_public)
@@ -94,14 +95,16 @@ def _find(web: Web, request: Request) -> _Found:
         raise HTTPException(404)
     with place.app.store.read() as c:
         issue = published.find(c, slug, links.scope_from_path(scope), period)
-    if issue is None:
-        raise HTTPException(404)
+        if issue is None:
+            raise HTTPException(404)
+        content = reading.content_of(issue)
+        whole = StoredVariant(0, issue.line.subject, issue.html, issue.text)
+        variant = accounts.variant_with(c, issue.line.id, content.mask) or whole
     site = place.app.config.site
-    variant = StoredVariant(0, issue.line.subject, issue.html, issue.text)
     letter = issue_letter(site, place.newsletter, variant, issue.line)
     leaving = links.leave_url(site.links_url)
     own = ReaderLinks(leaving, leaving, links.manage_url(site.links_url))
-    return _Found(place, issue, *with_links(letter, own))
+    return _Found(place, issue, content, *with_links(letter, own))
 
 
 def _listed(web: Web, place: Place, line: PublishedLine | None) -> reading.Listed | None:

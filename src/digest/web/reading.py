@@ -5,7 +5,7 @@ Texts are one line each; a link is one of the web or none at all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -102,7 +102,13 @@ def scope_title(config: Config, scope: str) -> str:
 
 
 def content_of(issue: PublishedIssue) -> IssueContent:
-    return words.in_lines(from_json(dict(issue.content)))
+    """What the issue brought to everybody.
+
+    What comes late, to readers whose weekly cap had kept it back, was in an earlier issue.
+    """
+    content = words.in_lines(from_json(dict(issue.content)))
+    news = tuple(item for item in content.items if not item.late)
+    return replace(content, items=news or content.items)
 
 
 def posts_of(content: IssueContent) -> list[ShownPost]:
