@@ -353,6 +353,11 @@ def load_thread(c: Connection, thread_id: int) -> ThreadRow | None:
     return found[0] if found else None
 
 
+def threads_of_ids(c: Connection, thread_ids: Sequence[int]) -> list[ThreadRow]:
+    """These threads, in the order of their first slots."""
+    return _load(c, threads.c.id.in_(thread_ids))
+
+
 def load_threads(c: Connection, channel: str | None = None) -> list[ThreadRow]:
     """All threads, or one channel's, in the order of their first slots."""
     return _load(c, *([threads.c.channel == channel] if channel is not None else []))
