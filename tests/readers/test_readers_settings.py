@@ -21,6 +21,7 @@ from digest.readers.changes import (
     offered_groups,
     start_of,
 )
+from digest.readers.erasure import erase_reader
 from digest.readers.settings import (
     Changed,
     Gone,
@@ -447,3 +448,46 @@ def test_whichever_way_they_left_who_comes_back_is_not_paused(store, config, now
     change(store, config, reader, weekly(until=date(2026, 12, 24)), now)
     end_subscription(store, address="ann@example.org", newsletter="weekly", reason="asked", now=now)
     assert of(store, reader).paused_until is None
+
+
+def test_a_reader_who_does_everything_at_once_ends_in_one_state(any_store, config, secret, now):
+    """Changes, pauses, leaving, coming back and erasing wait for each other, and not for ever."""
+    reader = add_reader(any_store, "ann", "weekly", "monthly")
+    first, second = (of(any_store, reader, each).id for each in ("weekly", "monthly"))
+    both = want(
+        ("weekly", IPC, Rhythm.WEEKLY, date(2026, 12, 24)),
+        ("monthly", IPC, Rhythm.WEEKLY, None),
+        cap=3,
+    )
+    # What the reader does: each several times, all at once.
+    deeds = [
+        lambda: change(any_store, config, reader, both, now),
+        lambda: change(any_store, config, reader, weekly(cap=1), now),
+        lambda: leave(any_store, second, "link in a mail", now),
+        lambda: leave_everything(any_store, reader, "link in a mail", now),
+        lambda: join(any_store, config, reader, "weekly", now),
+        lambda: join(any_store, config, reader, "monthly", now),
+        lambda: pause(any_store, LONDON, first, date(2027, 1, 22), now),
+        lambda: go_on(any_store, reader, "weekly", now),
+    ]
+    deeds = deeds * 3 + [lambda: erase_reader(any_store, secret, reader, now)]
+    barrier, failed = Barrier(len(deeds)), []
+
+    def run(deed) -> None:
+        barrier.wait()
+        try:
+            deed()
+        except Exception as error:  # noqa: BLE001  told below, from the test's own thread
+            failed.append(error)
+
+    threads = [Thread(target=run, args=(deed,)) for deed in deeds]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    with any_store.read() as c:
+        assert settings.settings_of(c, reader) is None
+        for number in (first, second):
+            assert settings.subscription(c, number).state == "ended"
+    assert history(any_store) == []
