@@ -45,8 +45,6 @@ class Offer:
     """What the form lets one choose from."""
 
     newsletters: Mapping[str, Newsletter]
-    #: How each newsletter comes: "once a week or once a month".
-    rhythms_in_words: Mapping[str, str]
     series: Mapping[str, str]
     themes: Mapping[str, str]
     #: Of all newsletters together; one alone is no choice.
@@ -56,8 +54,8 @@ class Offer:
     def narrow(self) -> list[str]:
         """How newsletters come that do not offer every rhythm there is to choose."""
         return [
-            f"{newsletter.title} comes {self.rhythms_in_words[slug]}."
-            for slug, newsletter in self.newsletters.items()
+            f"{newsletter.title} comes {rhythm_words(newsletter)}."
+            for newsletter in self.newsletters.values()
             if len(rhythms_of(newsletter)) < len(self.rhythms)
         ]
 
@@ -79,7 +77,6 @@ def offer(config: Config) -> Offer:
     rhythms = {rhythm for newsletter in open_ones.values() for rhythm in rhythms_of(newsletter)}
     return Offer(
         newsletters=open_ones,
-        rhythms_in_words={slug: rhythm_words(n) for slug, n in open_ones.items()},
         series={group: words for group, words in found.items() if group.startswith("series:")},
         themes={group: words for group, words in found.items() if group.startswith("theme:")},
         rhythms={str(r): RHYTHM_WORDS[r] for r in Rhythm if r in rhythms},
@@ -87,8 +84,9 @@ def offer(config: Config) -> Offer:
 
 
 def rhythm_words(newsletter: Newsletter) -> str:
-    """How a newsletter comes."""
-    return " or ".join(RHYTHM_WORDS[rhythm] for rhythm in rhythms_of(newsletter))
+    """How a newsletter comes: "once a week or once a month"."""
+    words = [RHYTHM_WORDS[rhythm] for rhythm in Rhythm if rhythm in rhythms_of(newsletter)]
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def blank(offered: Offer, origin: str) -> Typed:
