@@ -444,9 +444,9 @@ def test_who_comes_in_pages(stocked, maya):
     issue = stocked.freeze()
     first = maya.get(f"/desk/issues/{issue.id}/who?state=pending").text
     assert "Page 1 of 2" in first
-    assert first.count("@example.org</th>") == 100
+    assert first.count("@example.org</b>") == 100
     second = maya.get(f"/desk/issues/{issue.id}/who?state=pending&page=2").text
-    assert second.count("@example.org</th>") == 23
+    assert second.count("@example.org</b>") == 23
     assert maya.get(f"/desk/issues/{issue.id}/who?state=pending&page=3").status_code == 404
 
 

@@ -43,7 +43,8 @@ def front(web: Web, request: Request) -> Response:
         waiting = _lines(c, now, Filter(states=_WANT_A_DECISION), undecided, most=_MOST)
         sending = _lines(c, now, Filter(states=_ON_THEIR_WAY), undecided, most=_MOST)
         newest = _lines(c, now, Filter(), undecided, most=_NEWEST)
-        doubtful = _doubtful(c, now, undecided, {line.row.id for line in waiting})
+        told = {line.row.id for line in (*waiting, *sending)}
+        doubtful = _doubtful(c, now, undecided, told)
     return desk_page(
         web,
         request,

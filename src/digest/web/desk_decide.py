@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from digest.bootstrap import App
+    from digest.web.desk_issue import Standing
     from digest.web.pages import Web
 
 #: Far longer than any issue's; the whole form has a limit too.
@@ -28,8 +29,9 @@ def decision(web: Web, request: Request) -> Response:
     """Do what the form says; what is grave asks once more before it is done."""
     issue_id, word = issue_id_of(request), _word(request)
     app = web.current()
+    found = standing(app, issue_id)
     if word.decision in GRAVE and text_of(request, "sure") != "yes":
-        return _sure(web, request, word)
+        return _sure(web, request, word, found)
     try:
         said = decide(app, issue_id, word, request.state.editor.name)
     except (StateError, UsageError) as refused:
@@ -38,8 +40,7 @@ def decision(web: Web, request: Request) -> Response:
     return done(web, request, f"/desk/issues/{issue_id}", said)
 
 
-def _sure(web: Web, request: Request, word: Word) -> Response:
-    found = standing(web.current(), issue_id_of(request))
+def _sure(web: Web, request: Request, word: Word, found: Standing) -> Response:
     name = "desk/sure.html"
     return desk_page(web, request, name, "issues", issue=found.issue, found=found, word=word)
 

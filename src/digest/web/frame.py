@@ -32,18 +32,18 @@ def desk_page(
     `here` is the part of the desk it belongs to: "issues", "series", "calendar", "threads",
     "figures", or "" for the front. What the last form did is said once, on the next page.
     """
-    told = _told(request)
+    said = _told(request)
     response = web.page(
         name,
         status,
         editor=request.state.editor,
         csrf=request.state.csrf,
         here=here,
-        told=told,
+        said=said,
         zone=web.current().config.site.zone,
         **values,
     )
-    if told:
+    if said:
         response.delete_cookie(_COOKIE, path=web.prefix or "/")
     return response
 

@@ -59,5 +59,8 @@ def eta_of(c: Connection, issue_id: int, state: IssueState, now: datetime) -> st
     """How long an issue that is being sent will take, in words; else an empty text."""
     if state is not IssueState.SENDING:
         return ""
-    at = through_at(queries.pace_of(c, issue_id, now), now)
+    pace = queries.pace_of(c, issue_id, now)
+    if not pace.due and pace.waits_until is None:
+        return ""
+    at = through_at(pace, now)
     return lasts(at - now) if at else "no estimate yet"
