@@ -13,6 +13,7 @@ import sys
 import tarfile
 import tracemalloc
 from datetime import timedelta
+from functools import partial
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,9 @@ from sqlalchemy import func, insert, select, update
 
 from digest.config import StoreSettings
 from digest.errors import UsageError
-from digest.store import tables
+from digest.readers.erasure import erase_address
+from digest.readers.tokens import keyed_hash
+from digest.store import readers, tables
 from digest.store.backup import backup, restore
 from digest.store.engine import open_store
 from digest.store.migrate import SCRIPTS, ensure_schema
@@ -434,6 +437,60 @@ def test_reader_who_left_since_the_backup_stays_away(
     assert restore(file, filled, secret_path, force=True).kept == ends
     expected = ("ended", left["ended_at"], "unsubscribed") if ends else before
     assert _stands(filled) == expected
+
+
+def _told(store: Store, word: str) -> list[str]:
+    """The rows that hold the word, in any case."""
+    with store.read() as c:
+        return [
+            f"{table.name}: {row}"
+            for table in tables.metadata.sorted_tables
+            for row in c.execute(select(table))
+            if word in str(row).lower()
+        ]
+
+
+def test_reader_erased_since_the_backup_is_erased_again(*, filled, file, secret_path, now):
+    _suppress(filled, "ada@example.org", "complained", now - _HOUR)
+    backup(filled, secret_path, file, now)
+    assert _told(filled, "ada@example.org")
+    later = now + _HOUR
+    assert erase_address(filled, SECRET, "Ada@example.org", later).outcome == "erased"
+
+    for _ in range(2):
+        assert restore(file, filled, secret_path, force=True).kept == 1
+        assert _told(filled, "ada@example.org") == []
+        with filled.read() as c:
+            [erased] = c.execute(
+                select(tables.erasures).where(
+                    tables.erasures.c.address_hash == keyed_hash(SECRET, "ada@example.org")
+                )
+            )
+        assert (erased.at, erased.suppressed_reason) == (later, "complained")
+
+
+def test_suppression_behind_an_erasure_of_nobody_in_the_file_stays(
+    *, filled, file, secret_path, now
+):
+    backup(filled, secret_path, file, now)
+    _suppress(filled, "new@example.org", "complained", now)
+    erase_address(filled, SECRET, "new@example.org", now)
+    assert restore(file, filled, secret_path, force=True).kept == 0
+    with filled.read() as c:
+        bar = readers.barred(c, "new@example.org", partial(keyed_hash, SECRET))
+    assert bar is not None
+    assert bar.reason == "complained"
+
+
+def test_erased_by_one_secret_and_restored_with_another(*, filled, file, secret_path, now):
+    backup(filled, secret_path, file, now)
+    other = bytes(32)
+    secret_path.write_bytes(other)
+    erase_address(filled, other, "ada@example.org", now + _HOUR)
+    assert restore(file, filled, secret_path, force=True).kept == 1
+    assert _told(filled, "ada@example.org") == []
+    with filled.read() as c:
+        assert readers.erasures_of(c, ["ada@example.org"], partial(keyed_hash, SECRET))
 
 
 def test_reader_is_known_by_address_not_by_number(*, filled, target, file, secret_path, now, put):

@@ -72,7 +72,7 @@ def erase(
     """Forget a reader for good; accounts stay, and a suppression holds by a keyed hash.
 
     Nobody but the reader, by their own mail, brings the address back. Backups and mails that
-    went out are not reached: restoring a backup of before asks for erasing again.
+    went out are not reached; a backup restored into this database erases them again.
 
     Example: digest readers erase ann@example.org --dry-run
     """

@@ -56,7 +56,7 @@ def restore(
         return
     say(f"Restored from {file}.")
     if report.kept:
-        say(f"{report.kept} who left or were suppressed since the backup stay away.")
+        say(f"{report.kept} who left, were suppressed or erased since the backup stay away.")
 
 
 def add_to(app: typer.Typer) -> None:

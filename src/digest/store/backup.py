@@ -69,7 +69,8 @@ _CHUNK = 100
 class BackupReport:
     """What a backup holds, or what a restore put back: rows by table, and of which revision.
 
-    `kept` is how many suppressions and endings, newer than the file, a restore let stand.
+    `kept` is how many suppressions, endings and erasures, newer than the file, a restore let
+    stand.
     """
 
     revision: str
@@ -147,8 +148,7 @@ def restore(
 
     No restore makes an address mailable again: a suppression that the file lacks stays, and a
     subscription ended in the database is ended afterwards, unless the file's consent is newer
-    than that. A reader erased since the backup comes back with it, as no address is left to
-    find them by: erase them again.
+    than that. A reader erased since the backup is erased again.
     """
     with reading(file) as raw:
         manifest = verified(file, raw)
@@ -157,6 +157,7 @@ def restore(
                 f"{file} was made at revision {manifest.revision}, which this digest does not know;"
                 " nothing was changed. Restore it with the newer digest that made it"
             )
+        before = secret_path.read_bytes() if secret_path.exists() else None
         with migrating(store) as c:
             found = revision_of(c)
             check_known(found, scripts)
@@ -170,7 +171,7 @@ def restore(
             if lost is not None:
                 raise damaged(file, lost)
             upgrade(c, scripts)
-            kept = 0 if found is None else put_over(c)
+            kept = 0 if found is None else put_over(c, before, secret or before)
     # After the commit: a kill in between is cured by doing it again, with `force`.
     if secret is not None:
         secret_path.parent.mkdir(parents=True, exist_ok=True)

@@ -210,7 +210,7 @@ def _keep_suppression(c: Connection, known: Known, now: datetime) -> int:
         .where(s.address_key == known.address_key)
         .returning(s.reason, s.origin, s.at)
     ).one_or_none()
-    values = {"at": now}
+    values: dict[str, object] = {"at": now}
     if gone is not None:
         values |= {
             "suppressed_reason": scrubbed(gone.reason, known.address_key),
