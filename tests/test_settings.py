@@ -145,7 +145,8 @@ def schedule_faults(home: Path, flow: str, cron: str, parameters: str = "{}") ->
         load_config(home, {})
     except ConfigError as error:
         start = f"flows.{flow}.schedules.x."
-        return {p.key.removeprefix(start): p.message for p in error.problems}
+        found = [p for p in error.problems if p.key.startswith(start)]
+        return {p.key.removeprefix(start): p.message for p in found}
     return {}
 
 
@@ -162,6 +163,24 @@ def test_a_schedule_that_would_only_ever_try_is_told(home, flow):
         assert schedule_faults(home, flow, "0 8 * * 1", f"{{ {both} }}") == {}
 
 
+def test_a_rhythm_that_no_schedule_serves_is_told(home):
+    text = (home / "config" / "flows.toml").read_text()
+    for flow, rhythm, name in (
+        ("each-post", "each-post", "quarter-hour"),
+        ("weekly-digest", "monthly", "first-of-month"),
+    ):
+        before, _, after = text.partition(f"[flows.{flow}.schedules.{name}]")
+        rest = after.partition("\n\n")[2]
+        (home / "config" / "flows.toml").write_text(before + rest)
+        assert faults(home) == {
+            "config/newsletters.toml: newsletters.weekly.rhythms": f"no schedule serves {rhythm};"
+            f" add one to [flows.{flow}.schedules], or offer it no more"
+        }
+    # Without any schedule a newsletter is sent by hand, whatever its rhythms.
+    (home / "config" / "flows.toml").write_text("")
+    assert load_config(home, {}).newsletters["weekly"].rhythms
+
+
 def test_reading_feeds_needs_no_parameter(home):
     assert schedule_faults(home, "refresh-feeds", "5 * * * *") == {}
     assert schedule_faults(home, "refresh-feeds", "5 * * * *", '{ feed = "all" }') == {}
@@ -175,6 +194,7 @@ def test_reading_feeds_needs_no_parameter(home):
         ("weekly-digest", "newsleter = 'weekly'", "newsleter: no such parameter; allowed: newsl"),
         ("weekly-digest", "newsletter = 3", "newsletter: must be a value of type string (it is 3)"),
         ("weekly-digest", "newsletter = ['weekly']", "newsletter: must be a value of type string"),
+        ("weekly-digest", "rhythm = ['weekly'], dry_run = false", "rhythm: must be a value of"),
         ("weekly-digest", "edition = true", "edition: must be a value of type integer"),
         ("weekly-digest", "rhythm = 'daily'", "rhythm: must be weekly, monthly (it is 'daily')"),
         ("housekeeping", "dry_run = 'false'", "dry_run: must be a value of type boolean"),

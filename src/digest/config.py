@@ -237,6 +237,7 @@ FLOWS: dict[str, int] = {
     "weekly-digest": 24 * 60,
     "series-digest": 24 * 60,
     "theme-digest": 24 * 60,
+    "each-post": 60,
     "send-issue": 24 * 60,
     "queue-social": 120,
     "publish-social": 30,
@@ -262,6 +263,7 @@ PARAMETERS: dict[str, dict[str, type]] = {
         "edition": int,
         "dry_run": bool,
     },
+    "each-post": {"newsletter": str, "dry_run": bool},
     "send-issue": {"issue": int, "dry_run": bool},
     "queue-social": {"channel": str, "dry_run": bool},
     "publish-social": {"channel": str, "dry_run": bool},
@@ -347,6 +349,19 @@ def rhythms_of(newsletter: Newsletter) -> tuple[Rhythm, ...]:
     """What readers may choose, the newsletter's own first."""
     own = rhythm_of(newsletter)
     return (own, *(rhythm for rhythm in newsletter.rhythms if rhythm is not own))
+
+
+def served_rhythms(config: Config, slug: str) -> set[Rhythm]:
+    """The rhythms of a newsletter that schedules of config send in earnest."""
+    first = next(iter(config.newsletters))
+    said = [
+        schedule.parameters.get("rhythm", default)
+        for flow, default in (("weekly-digest", Rhythm.WEEKLY), ("each-post", Rhythm.EACH_POST))
+        for schedule in config.flows.get(flow, FlowSettings()).schedules.values()
+        if schedule.parameters.get("dry_run") is False
+        and (schedule.parameters.get("newsletter") or first) == slug
+    ]
+    return {rhythm for rhythm in Rhythm if rhythm in said}
 
 
 def rhythm_of(newsletter: Newsletter) -> Rhythm:

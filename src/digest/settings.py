@@ -18,9 +18,20 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from digest.config import ALL, CHOICES, FLOWS, PARAMETERS, REQUIRED, Config, SmtpMailer
+from digest.config import (
+    ALL,
+    CHOICES,
+    FLOWS,
+    PARAMETERS,
+    REQUIRED,
+    Config,
+    SmtpMailer,
+    rhythms_of,
+    served_rhythms,
+)
 from digest.config_social import Channel
 from digest.errors import ConfigError, Problem, UsageError
+from digest.model import Rhythm
 from digest.social.declared import channel_faults
 
 if TYPE_CHECKING:
@@ -87,6 +98,7 @@ def load_config(home: Path, environment: Mapping[str, str] = os.environ) -> Conf
     reading.problems += _of_channels(reading.tables, reading.origins)
     if config is not None:
         reading.problems += _out_of_reach(config, reading.origins)
+        reading.problems += _unserved(config, reading.origins)
     if config is None or reading.problems:
         raise ConfigError(set(reading.problems))
     return config
@@ -351,6 +363,24 @@ def _schedules(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[st
 
 def _table(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _unserved(config: Config, origins: Mapping[Keys, str]) -> Iterator[Problem]:
+    """Rhythms that readers may choose and no schedule serves; nobody would write to them.
+
+    A newsletter without any schedule is sent by hand, whatever its rhythms.
+    """
+    for slug, newsletter in config.newsletters.items():
+        served = served_rhythms(config, slug)
+        missing = [rhythm for rhythm in rhythms_of(newsletter) if rhythm not in served]
+        if served and missing:
+            flow = "each-post" if missing[0] is Rhythm.EACH_POST else "weekly-digest"
+            yield Problem(
+                origins["newsletters", slug],
+                f"newsletters.{slug}.rhythms",
+                f"no schedule serves {', '.join(missing)}; add one to [flows.{flow}.schedules],"
+                " or offer it no more",
+            )
 
 
 def _out_of_reach(config: Config, origins: Mapping[Keys, str]) -> list[Problem]:

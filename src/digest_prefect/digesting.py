@@ -7,6 +7,7 @@ where its issue stands and goes on from there.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from digest import sending
 from digest.config import rhythm_of
 from digest.issues import desk
 from digest.issues.compose import Request, newsletter_of, period_asked
+from digest.issues.each_post import next_post
 from digest.issues.scope import make_scope
 from digest.late import set_aside
 from digest.model import Act, IssueState, Rhythm
@@ -25,7 +27,7 @@ from digest.store import accounts
 from digest.store import issues as issue_store
 from digest_prefect.approval import ask_until_decided, forget_answers
 from digest_prefect.artifacts import at_the_desk, progress, show, show_draft, show_look
-from digest_prefect.running import answered, ended, failed
+from digest_prefect.running import answered, ended, failed, skipped
 from digest_prefect.tasks import NotNow, work
 
 if TYPE_CHECKING:
@@ -101,6 +103,28 @@ def _make_and_send(run: Run, request: Request, *, dry_run: bool) -> State[Any]:
             return ended(run, name, aside.why, outcome="nothing")
     issue_id = run.issue_id or work("draft", lambda: _draft(run, request), retries=3)
     return _carry_on(run, issue_id)
+
+
+def send_next_post(run: Run, *, newsletter: str, dry_run: bool) -> State[Any]:
+    """The oldest post without a mail of its own, to those who take each post.
+
+    A run that was begun goes on with its own post: by then the next one may be another.
+    """
+    return answered(run, lambda: _send_next_post(run, newsletter, dry_run=dry_run))
+
+
+def _send_next_post(run: Run, newsletter: str, *, dry_run: bool) -> State[Any]:
+    if run.issue_id is not None and not dry_run:
+        return _carry_on(run, run.issue_id)
+    if late := run.lateness():
+        return skipped(run, late)
+    app = run.app
+    asked = request_of(run, newsletter=newsletter, rhythm=Rhythm.EACH_POST)
+    post_id = next_post(app.store, app.config, asked.newsletter, asked.scheduled_at, dry=dry_run)
+    if post_id is None:
+        message = f"{asked.newsletter}: no new post, or nobody who takes each post by itself"
+        return ended(run, "Nothing to do", message, outcome="nothing")
+    return _make_and_send(run, replace(asked, post_id=post_id), dry_run=dry_run)
 
 
 def send(run: Run, issue_id: int, *, dry_run: bool) -> State[Any]:

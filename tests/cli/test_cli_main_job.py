@@ -2,6 +2,7 @@
 
 import re
 import stat
+from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
 
@@ -214,7 +215,6 @@ def test_a_reader_of_each_post_gets_each_post_once(stocked):
     assert set(stocked.mails()) == {"eve@example.org"}
     assert stocked.send("--post", post)["state"] == "done"
     assert stocked.mails() == {}
-    stocked.run("send", "weekly", "--rhythm", "each-post", code=2)
 
 
 def test_monthly_readers_get_the_months_issue(stocked):
@@ -227,3 +227,32 @@ def test_monthly_readers_get_the_months_issue(stocked):
     assert stocked.json("issues")[0]["period"] == stocked.as_of[:7]
     stocked.approve_and_deliver(issue)
     assert set(stocked.mails()) == monthly
+
+
+def test_the_next_post_goes_to_readers_of_each_post_and_never_the_archive(stocked, blog):
+    stocked.run(
+        "readers",
+        "add",
+        "eve@example.org",
+        "--newsletter",
+        "weekly",
+        "--rhythm",
+        "each-post",
+        "--consent-at",
+        "2026-01-01",
+    )
+
+    next_one = ("send", "weekly", "--rhythm", "each-post")
+    # What came before the first time is archive; that time was three weeks ago.
+    began = blog.anchor - timedelta(days=21)
+    assert stocked.json(*next_one, "--as-of", began.isoformat())["state"] == "nothing"
+    assert stocked.json("runs")[0]["outcome"] == "nothing"
+    new = [p for p in stocked.json("posts") if datetime.fromisoformat(p["published"]) >= began]
+    oldest, second = sorted(new, key=lambda post: post["published"])[:2]
+    shown = stocked.json("preview", "weekly", "--rhythm", "each-post", "--out", str(stocked.home))
+    assert [pick["title"] for pick in shown["picks"]] == [oldest["title"]]
+    for post in (oldest, second):
+        issue = stocked.json(*next_one, code=3)
+        assert stocked.json("issues")[0]["period"] == f"post:{post['id']}"
+        stocked.approve_and_deliver(issue["issue"])
+        assert set(stocked.mails()) == {"eve@example.org"}

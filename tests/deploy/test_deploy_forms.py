@@ -58,6 +58,10 @@ FORMS = {
         ("edition", "integer", None, 1),
         ("dry_run", "boolean", None, True),
     ],
+    "each-post": [
+        ("newsletter", "string", ["weekly"], "weekly"),
+        ("dry_run", "boolean", None, True),
+    ],
     "send-issue": [
         ("issue", "integer", None, "required"),
         ("dry_run", "boolean", None, True),

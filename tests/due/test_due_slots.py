@@ -83,14 +83,15 @@ def earnest(cron, **parameters):
     return Schedule(cron=cron, parameters={"dry_run": False, **parameters})
 
 
-def test_the_sample_config_asks_for_the_weekly_digest_every_monday(config):
-    (due,) = last_due(config, MONDAY + timedelta(days=1))
-    assert (due.newsletter, str(due.scope), due.period, due.at) == (
+def test_the_sample_config_asks_for_a_digest_every_monday_and_first_of_the_month(config):
+    weekly, monthly = last_due(config, MONDAY + timedelta(days=1))
+    assert (weekly.newsletter, str(weekly.scope), weekly.period, weekly.at) == (
         "weekly",
         "all",
         "2026-W47",
         MONDAY,
     )
+    assert (monthly.rhythm, monthly.period) == ("monthly", "2026-11")
 
 
 def test_a_dry_run_is_due_nowhere(config):

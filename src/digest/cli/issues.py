@@ -54,7 +54,10 @@ AsOf = Annotated[
 ]
 Rhythm = Annotated[
     str | None,
-    typer.Option("--rhythm", help="For which readers: weekly or monthly. Default: the cadence."),
+    typer.Option(
+        "--rhythm",
+        help="For which readers: weekly, monthly or each-post. Default: the cadence.",
+    ),
 ]
 PostId = Annotated[
     int | None,
@@ -90,8 +93,8 @@ def _request(
         if rhythm or series or theme:
             raise UsageError("--post stands alone: no --rhythm, --series or --theme with it")
         rhythm = Rhythm.EACH_POST
-    elif rhythm and rhythm not in (Rhythm.WEEKLY, Rhythm.MONTHLY):
-        raise UsageError(f"no rhythm {rhythm!r}; there are: weekly, monthly, or --post ID")
+    elif rhythm and rhythm not in list(Rhythm):
+        raise UsageError(f"no rhythm {rhythm!r}; there are: {', '.join(Rhythm)}")
     return Request(
         newsletter=newsletter,
         scope=make_scope(app.config, series, theme),
@@ -101,6 +104,17 @@ def _request(
         edition=edition,
         post_id=post,
     )
+
+
+NO_POST = "no new post waits, or nobody takes each post by itself"
+
+
+def _next_post(app: App, newsletter: str, as_of: str | None, *, dry: bool) -> int | None:
+    """The post that `--rhythm each-post` is about where no `--post` names it."""
+    from digest.issues.each_post import next_post
+
+    at = moment(as_of, app.config) or app.clock()
+    return next_post(app.store, app.config, newsletter, at, dry=dry)
 
 
 # --- preview -----------------------------------------------------------------------------------
@@ -126,9 +140,14 @@ def preview(
 
     Example: digest preview weekly --out /tmp/preview
     """
+    from digest.errors import UsageError
     from digest.issues.preview import preview as make_preview
 
     with opened(home) as app:
+        if rhythm == "each-post" and post is None:
+            rhythm, post = None, _next_post(app, newsletter, as_of, dry=True)
+            if post is None:
+                raise UsageError(f"nothing to show: {NO_POST}")
         request = _request(
             app,
             newsletter,
@@ -248,6 +267,11 @@ def send(
     from digest.sending import send as send_step
 
     with opened(home) as app:
+        if rhythm == "each-post" and post is None:
+            rhythm, post = None, _next_post(app, newsletter, as_of, dry=dry_run)
+            if post is None:
+                _end_without(app, by, newsletter, as_json=as_json)
+                return
         request = _request(
             app,
             newsletter,
@@ -268,6 +292,19 @@ def send(
                 sent = send_step(app, request, act, Watch(step, stopping))
             _record(run, sent)
         _end_with(app, sent, as_json=as_json)
+
+
+def _end_without(app: App, by: str | None, newsletter: str, *, as_json: bool) -> None:
+    """Nothing is there to send; the run says why."""
+    from digest.model import Account
+
+    with recorded(app, "send", by, newsletter=newsletter, rhythm="each-post") as run:
+        run.outcome, run.reason = "nothing", NO_POST
+    if as_json:
+        account = asdict(Account())
+        show({"issue": None, "state": "nothing", "account": account, "note": NO_POST})
+    else:
+        say(f"Nothing to send: {NO_POST}.")
 
 
 def _parameters(request: Request) -> dict[str, Any]:

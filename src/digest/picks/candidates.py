@@ -232,6 +232,16 @@ def _verdict(  # noqa: PLR0911  one return per reason is the clearest table ther
     return "in", _why_new(candidate)
 
 
+def is_wanted(candidate: Candidate, newsletter: Newsletter) -> bool:
+    """Whether the newsletter would pick the post, whatever its issues did."""
+    groups = newsletter.picks_from.groups
+    return (
+        not candidate.named_in(newsletter.excluded)
+        and candidate.post.gone_at is None
+        and (not groups or bool(groups & candidate.groups.keys()))
+    )
+
+
 def _why_new(candidate: Candidate) -> str:
     news = f"new: arrived {candidate.post.arrived:%Y-%m-%d}"
     return "; ".join([news, *(f"in {group}: {why}" for group, why in candidate.groups.items())])
