@@ -176,3 +176,29 @@ def test_a_hold_decided_elsewhere_is_not_lifted_by_the_run_it_wakes(stack):
     stack.digest("hold", str(issue), "--by", "Ben", "--reason", "not this week")
     assert stack.wait(again, "COMPLETED", "FAILED")["state"]["name"] == "Held"
     assert issue_state(stack, issue) == "held"
+
+
+def test_what_is_approved_at_the_desk_goes_out_by_the_run_that_asked(stack):
+    made = stack.digest("editors", "add", "Ruth", "--role", "editor", "--generate")
+    run = stack.run("theme-digest", theme="funding", dry_run=False)
+    assert stack.wait(run)["state"]["name"] == "Suspended"
+    issue = max(each["issue"] for each in stack.digest("issues", "weekly"))
+
+    desk = requests.Session()
+    address = f"{stack.environment['DIGEST_LINKS_URL']}/desk"
+    form = {"name": "Ruth", "password": made["password"], "next": f"/desk/issues/{issue}"}
+    page = desk.post(f"{address}/sign-in", data=form, timeout=30)
+    assert page.url == f"{address}/issues/{issue}"
+    fields = dict(re.findall(r'name="(csrf|seen)" value="([^"]+)"', page.text))
+    before = len(stack.inbox.mails)
+    decision = {**fields, "decision": "approve", "subject": "Money, by Ruth"}
+    assert desk.post(f"{address}/issues/{issue}/decide", data=decision, timeout=30).ok
+
+    done = stack.wait(run, "COMPLETED", "FAILED")
+    assert done["state"]["name"] == "Sent", done["state"]["message"]
+    sent = stack.inbox.mails[before:]
+    assert {mail["Subject"] for _, mail in sent} == {"Money, by Ruth"}
+    assert len(sent) == stack.digest("account", str(issue))["submitted"] > 0
+    again = desk.post(f"{address}/issues/{issue}/decide", data=decision, timeout=30)
+    assert again.status_code == 409
+    assert "Ruth" in again.text
