@@ -51,10 +51,11 @@ test-count: $(VENV)/dev.stamp $(COUNT)/node_modules/.package-lock.json ## Counti
 lint: $(VENV)/dev.stamp ## Ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: $(VENV)/dev.stamp ## Start-up times, the ledger, Prefect's share, 200 readers at once on the pages
+bench: $(VENV)/dev.stamp ## Start-up times, the ledger, Prefect's share, 200 readers at once on the pages, imports
 	@$(BIN)/python tests/bench/bench.py
 	@$(BIN)/python tests/bench/bench_prefect.py
 	@$(BIN)/python tests/bench/bench_pages.py
+	@$(BIN)/python tests/bench/bench_import.py
 
 lock: ## Resolve the lock files anew (needs uv)
 	@printf 'hatchling\neditables\n' | uv pip compile --quiet --universal --python-version 3.11 \
