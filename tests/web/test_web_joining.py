@@ -465,6 +465,16 @@ def test_a_newsletter_that_is_gone_is_left_out_and_named(house, client):
     assert set(subscriptions(house)) == {"weekly"}
 
 
+def test_series_that_are_gone_are_left_out(house, client):
+    two(house)
+    fields = {"newsletter": ["weekly", "monthly"], "what": "chosen"}
+    path = mailed(house, client, **fields, interest=["series:ipc", "series:pbr"])
+    house.configure('series = ["ipc"] }', 'series = ["socialcarefuture"] }')
+    page = client.get(path)
+    assert "left out: <bdi>The monthly review</bdi>" in page.text
+    assert "PaymentByResults" in page.text
+
+
 def test_nothing_left_of_a_wish_is_said(house, client):
     two(house)
     path = mailed(house, client, newsletter="monthly")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -192,6 +195,40 @@ def test_a_worker_that_died_while_submitting_leaves_a_doubt(any_house, any_app):
     notices.send_due(again)
     assert states(again) == ["uncertain", "submitted"]
     assert again.line.said == ["bob@example.org"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from digest import notices
+from digest.bootstrap import App, utc_now
+from digest.config import StoreSettings
+from digest.settings import load_config
+from digest.store.engine import open_store
+
+class Killing:
+    def submit(self, envelope, message):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class Wired(App):
+    def mailer(self, slug):
+        return Killing()
+
+home = Path(sys.argv[1])
+store = open_store(StoreSettings(url="sqlite:///test.db"), home.parent)
+notices.send_due(Wired(home, load_config(home, {}), store, utc_now))
+"""
+
+
+def test_a_process_killed_while_submitting_leaves_a_doubt(house, app):
+    house.moment[0] = datetime.now(UTC) - timedelta(minutes=1)
+    signed_up(app, "ann", "bob")
+    command = [sys.executable, "-c", KILLED, str(house.app.home)]
+    assert subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
+    assert states(app) == ["submitting", "pending"]
+    notices.send_due(app)
+    assert states(app) == ["uncertain", "submitted"]
+    assert app.line.said == ["bob@example.org"]
 
 
 def test_what_a_living_worker_is_submitting_is_left_alone(app):

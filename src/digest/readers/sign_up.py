@@ -123,21 +123,29 @@ def confirm(
     if sign_up_id is None:
         return _INVALID
     with store.write() as c:
-        found = sign_ups.sign_up(c, sign_up_id, held=True)
+        found = _held(c, sign_up_id)
         joining = _joining(config, found)
         if found is None or joining.outcome is not Joined.OPEN:
             return joining
         if seen != joining.seen:
             return replace(joining, outcome=Joined.CHANGED)
         hashed = partial(keyed_hash, secret)
-        # Held first: an erasure on its way is waited for, and what it leaves is seen.
-        readers.hold_subscribers(c, [found.address_key])
         if readers.barred(c, found.address_key, hashed):
             return Joining(Joined.BARRED)
         _subscribe(c, found, joining.wishes, now)
         readers.end_erasure(c, found.address_key, hashed)
         sign_ups.mark_confirmed(c, found.id, now)
         return replace(joining, outcome=Joined.CONFIRMED)
+
+
+def _held(c: Connection, sign_up_id: int) -> SignUp | None:
+    """A sign-up as it stands when nobody else is at work on its address."""
+    found = sign_ups.sign_up(c, sign_up_id)
+    if found is None:
+        return None
+    # The subscriber first, as everywhere: an erasure on its way is waited for.
+    readers.hold_subscribers(c, [found.address_key])
+    return sign_ups.sign_up(c, sign_up_id, held=True)
 
 
 def _joining(config: Config, found: SignUp | None) -> Joining:

@@ -210,18 +210,25 @@ def _joining(web: Web, app: App, found: Joining) -> Response:
         said = "What was asked for is not published any more. Nothing was changed."
         return web.message("This is not offered any more", said, status=410)
     wishes = in_words(app.config, found.wishes)
+    gone = [_title(app, slug) for slug in found.gone]
     if found.outcome is Joined.CONFIRMED:
-        return web.page("join-done.html", wishes=wishes, gone=found.gone)
+        return web.page("join-done.html", wishes=wishes, gone=gone)
     changed = found.outcome is Joined.CHANGED
     return web.page(
         "join.html",
         409 if changed else 200,
         wishes=wishes,
-        gone=found.gone,
+        gone=gone,
         text=found.text,
         seen=found.seen,
         changed=changed,
     )
+
+
+def _title(app: App, slug: str) -> str:
+    """What readers know a newsletter by; its slug where config does not know it any more."""
+    declared = app.config.newsletters.get(slug)
+    return declared.title if declared else slug
 
 
 _FIELDS = {
