@@ -53,15 +53,14 @@ def recorded(
             raise
         except BaseException as error:
             record.outcome, record.counts = "failed", {}
-            record.reason = f"{type(error).__name__}: {error}"
+            record.reason = mask(f"{type(error).__name__}: {error}")
             _end(app, record)
             raise
         _end(app, record)
 
 
 def _end(app: App, record: RunRecord) -> None:
-    # A server's words may quote whom a mail was for.
-    ending = Ending(record.outcome, record.counts, mask(record.reason), record.issue_id)
+    ending = Ending(record.outcome, record.counts, record.reason, record.issue_id)
     with app.store.write() as c:
         end_run(c, record.id, ending, app.clock())
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from threading import Thread
+from threading import Event, Thread
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,7 @@ from digest.store import deliveries as ledger
 from digest.store import readers, tables
 from digest.store.accounts import account
 from digest.store.deliveries import Claimed
+from digest.store.dialect import lock_freezing
 from digest.store.notices import finish_notice
 
 if TYPE_CHECKING:
@@ -288,6 +290,28 @@ def test_erased_by_two_at_once(held, erase):
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == [Outcome.ALREADY] * 3 + [Outcome.ERASED]
+
+
+def test_issue_that_is_being_frozen_meanwhile_does_not_write_the_address_again(held, erase, now):
+    """An erasure waits for a freeze on its way, and takes what that one wrote."""
+    frozen, begun = held.issues[held.states.index("pending")], Event()
+
+    def freeze() -> None:
+        with held.store.write() as c:
+            lock_freezing(c)
+            begun.set()
+            sleep(0.1)
+            d = tables.deliveries.c
+            again = {"state": "pending", "address": held.address, "address_key": held.key}
+            mine = (d.issue_id == frozen, d.subscriber_id == held.ann)
+            c.execute(update(tables.deliveries).where(*mine).values(again))
+
+    freezing = Thread(target=freeze)
+    freezing.start()
+    begun.wait()
+    erase()
+    freezing.join()
+    assert _told(held, "whitlock") == []
 
 
 def test_import_beside_an_erasure_never_brings_back(held, config, secret, now):

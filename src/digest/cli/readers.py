@@ -101,11 +101,13 @@ def _ask(
     opened_app: App, run: RunRecord, newsletter: str, subscription_id: int, address: str
 ) -> str:
     """Send the opt-in mail, and say in words how that went."""
+    from digest.logs import mask
     from digest.notices import send_opt_in
 
     notice = send_opt_in(opened_app, newsletter, subscription_id, address)
     run.outcome = "done" if notice.state in {"submitted", "suppressed"} else "partial"
-    run.reason = notice.reason
+    # A server's words may quote whom the mail was for.
+    run.reason = mask(notice.reason)
     return f" (opt-in mail: {notice.reason or notice.state})"
 
 
