@@ -46,6 +46,7 @@ LAYERS = [
         "digest.issues.each_post",
         "digest.issues.desk",
         "digest.issues.freeze",
+        "digest.issues.picking",
         "digest.issues.preview",
         "digest.mail.deliver",
         "digest.mail.letters",

@@ -376,6 +376,25 @@ def test_an_excluded_or_withdrawn_post_joins_nothing(waits):
     assert picked[waits.late][:2] == (False, "excluded")
 
 
+def test_what_waits_never_makes_a_mail_too_large_for_its_other_readers(two):
+    two.post(MONDAY - DAY)
+    two.send(MONDAY)
+    late = [two.post(MONDAY + n * HOUR) for n in range(1, 9)]
+    two.send(MONDAY + DAY, "letter")
+    new = two.post(MONDAY + 2 * DAY)
+    with two.store.write() as c:
+        c.execute(update(tables.posts).values(excerpt="Nobody is paid to look. " * 1000))
+    issue = two.draft(MONDAY + WEEK, "letter")
+    assert issue.errors == ()
+    assert two.picks(issue)[late[-1]][:2] == (False, "overflow")
+    assert "too large" in two.picks(issue)[late[-1]][2]
+    got = two.got(two.freeze(issue, MONDAY + WEEK))
+    assert got == {"ann": {*late[:2], new}, "bob": {new}}
+    # The others wait on, and come with the next.
+    two.submit(issue)
+    assert two.send(MONDAY + 2 * WEEK, "letter") == {"ann": set(late[2:5])}
+
+
 # --- what is approved, and what previews say ---------------------------------------------------
 
 

@@ -14,23 +14,15 @@ from urllib.parse import urlsplit
 
 from digest.errors import UsageError
 from digest.issues.content import IssueContent, Item, Rendered
-from digest.issues.period import period_before, period_of, week_of
+from digest.issues.period import period_before, period_of
+from digest.issues.picking import pick_posts
 from digest.issues.render import render, subject_for, subjects
 from digest.issues.shelf import read_shelf
 from digest.issues.talks import talks_of
 from digest.links import issue_url
-from digest.model import Check, Interests, Pick, PostView, Rhythm, Severity
-from digest.picks.candidates import (
-    MOST_PICKS,
-    OVERFLOW,
-    Waiting,
-    pick_news,
-    pick_waiting,
-    pick_whole,
-    window_start,
-)
+from digest.model import Check, Pick, PostView, Rhythm, Severity
+from digest.picks.candidates import OVERFLOW
 from digest.store import issues as issue_store
-from digest.store import overflow
 from digest.store.talks import live_roots
 
 if TYPE_CHECKING:
@@ -44,8 +36,6 @@ if TYPE_CHECKING:
     from digest.issues.scope import Scope
     from digest.issues.shelf import Shelf
     from digest.model import Post
-    from digest.picks.candidates import Candidate, History
-    from digest.store.overflow import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +96,13 @@ def compose(c: Connection, config: Config, templates: Path, request: Request) ->
     before = period_before(request.rhythm, request.scheduled_at, zone)
     asked = Asked(request, period, before, _began(c, newsletter, request, before))
     shelf = read_shelf(c, config, request.scheduled_at)
-    picks: tuple[Pick, ...]
-    if request.post_id is not None:
-        picks = _pick_post(c, config, asked, shelf)
-    elif request.scope.is_all:
-        picks = _pick_news(c, config, asked, shelf)
-    else:
-        picks = _pick_whole(c, newsletter, asked, shelf)
+    picks = pick_posts(c, config, asked, shelf)
     content = _content(config, newsletter, asked, shelf, picks)
     content = replace(content, items=_with_talks(c, config, content.items, request.scheduled_at))
-    content, rendered, fallback = _fitted(content, templates)
+    content, rendered, fallback = _slimmed(content, templates)
     return Draft(
         asked=asked,
-        picks=picks,
+        picks=_without_cut(picks, content),
         posts=shelf.posts,
         content=content,
         rendered=rendered,
@@ -171,14 +155,45 @@ def render_issue(content: IssueContent, templates: Path) -> tuple[Rendered, str]
     return render(content, templates, subject=subject), fallback
 
 
+def _slimmed(content: IssueContent, templates: Path) -> tuple[IssueContent, Rendered, str]:
+    """What `_fitted` gives; what waited longest alone where the mail would be too large with all.
+
+    Whoever the rest waits for must not keep the issue from its other readers.
+    """
+    fitted = _fitted(content, templates)
+    late = [item for item in content.items if item.late]
+    if not late or not _is_too_large(fitted[1]):
+        return fitted
+    kept = len(content.items) - len(late) + len(late) // 2
+    return _slimmed(replace(content, items=content.items[:kept]), templates)
+
+
+def _without_cut(picks: Sequence[Pick], content: IssueContent) -> tuple[Pick, ...]:
+    shown = {item.post.post_id for item in content.items}
+    return tuple(
+        pick
+        if pick.post_id in shown or not pick.is_in
+        else replace(
+            pick,
+            is_in=False,
+            position=None,
+            reason=f"{pick.reason}; the mail would be too large, so it waits on",
+        )
+        for pick in picks
+    )
+
+
+def _is_too_large(rendered: Rendered) -> bool:
+    return any(
+        check.name == "size" and check.severity is Severity.ERROR for check in rendered.preflight
+    )
+
+
 def _fitted(content: IssueContent, templates: Path) -> tuple[IssueContent, Rendered, str]:
     """What `render_issue` gives; without talks where the mail would be too large with them."""
     rendered, fallback = render_issue(content, templates)
     bare = replace(content, items=tuple(replace(item, talks=()) for item in content.items))
-    is_too_large = any(
-        check.name == "size" and check.severity is Severity.ERROR for check in rendered.preflight
-    )
-    if bare == content or not is_too_large:
+    if bare == content or not _is_too_large(rendered):
         return content, rendered, fallback
     rendered, fallback = render_issue(bare, templates)
     note = Check("size", Severity.NOTE, "the lines on where to talk about posts are left out")
@@ -196,26 +211,6 @@ def period_asked(config: Config, request: Request) -> str:
     return base if request.edition == 1 else f"{base}.{request.edition}"
 
 
-def _pick_post(c: Connection, config: Config, asked: Asked, shelf: Shelf) -> tuple[Pick, ...]:
-    """The post asked for, and what waits for readers of each post."""
-    newsletter, post_id = newsletter_of(config, asked.request.newsletter), asked.request.post_id
-    if post_id is None or post_id not in shelf.posts:
-        raise UsageError(f"there is no post {post_id}; `digest posts` lists them")
-    if shelf.candidate(post_id).named_in(newsletter.excluded):
-        reason = "excluded in the newsletter's config"
-        return (Pick(post_id, is_in=False, position=None, reason=reason, code="excluded"),)
-    pick = Pick(post_id, is_in=True, position=1, reason="asked for by itself", code="in")
-    late = pick_waiting(
-        [w for w in _waiting(c, config, asked, shelf) if w.post_id != post_id],
-        newsletter,
-        _history(c, asked),
-        oldest=_oldest(newsletter, asked),
-        after=1,
-        room=MOST_PICKS - 1,
-    )
-    return pick, *late
-
-
 def _began(
     c: Connection, newsletter: Newsletter, request: Request, one_period_ago: datetime
 ) -> datetime:
@@ -227,84 +222,6 @@ def _began(
     if known is not None and known <= request.scheduled_at:
         return known
     return one_period_ago
-
-
-def _history(c: Connection, asked: Asked) -> History:
-    request = asked.request
-    stream = (request.newsletter, str(request.scope), request.rhythm)
-    return issue_store.history(c, *stream, but=asked.period)
-
-
-def _oldest(newsletter: Newsletter, asked: Asked) -> datetime:
-    return window_start(newsletter, asked.request.scheduled_at, asked.one_period_ago)
-
-
-def _pick_news(c: Connection, config: Config, asked: Asked, shelf: Shelf) -> tuple[Pick, ...]:
-    request = asked.request
-    newsletter = newsletter_of(config, request.newsletter)
-    history, oldest = _history(c, asked), _oldest(newsletter, asked)
-    decided = issue_store.decided_posts(c, request.newsletter, str(request.scope), request.rhythm)
-    # A post that no issue ever decided on is a candidate however old it is: after a long
-    # outage it must be left out in writing, not in silence.
-    candidates = [
-        candidate
-        for candidate in shelf.candidates()
-        if candidate.post.arrived >= oldest
-        or (candidate.post.arrived >= asked.began and candidate.post.id not in decided)
-        or candidate.post.id in history.waiting
-        or candidate.named_in(newsletter.pinned)
-    ]
-    waiting = _waiting(c, config, asked, shelf)
-    return pick_news(
-        candidates, newsletter, history, began=asked.began, oldest=oldest, waiting=waiting
-    )
-
-
-def _waiting(c: Connection, config: Config, asked: Asked, shelf: Shelf) -> list[Waiting]:
-    """What weekly caps kept back from readers who would get it now and still want it."""
-    request = asked.request
-    week = week_of(request.scheduled_at, config.site.zone)
-    by_post: dict[int, list[Kept]] = {}
-    for kept in overflow.kept_back(c, request.newsletter, request.rhythm, week):
-        there = kept.post_id in shelf.posts
-        if there and Interests.from_key(kept.interests).wants(shelf.candidate(kept.post_id).groups):
-            by_post.setdefault(kept.post_id, []).append(kept)
-    return [
-        Waiting(
-            shelf.candidate(post_id),
-            sum(kept.readers for kept in found),
-            min(kept.first for kept in found),
-            max(kept.last for kept in found),
-        )
-        for post_id, found in by_post.items()
-    ]
-
-
-def _pick_whole(
-    c: Connection, newsletter: Newsletter, asked: Asked, shelf: Shelf
-) -> tuple[Pick, ...]:
-    """All of a series in its order, or all of a theme in order of publication."""
-    scope = asked.request.scope
-    members = [member for member in shelf.candidates() if str(scope) in member.groups]
-
-    def place(candidate: Candidate) -> tuple[int, datetime, int]:
-        parts = shelf.parts.get(candidate.post.id, ())
-        own = [part.part for part in parts if scope.kind == "series" and part.slug == scope.slug]
-        return own[0] if own else 0, candidate.post.published, candidate.post.id
-
-    taken = {} if asked.request.repeat else _taken_in_period(c, asked)
-    return pick_whole(sorted(members, key=place), newsletter, str(scope), taken)
-
-
-def _taken_in_period(c: Connection, asked: Asked) -> dict[int, str]:
-    """What other editions of the same period took; earlier periods are for each reader to tell."""
-    history = _history(c, asked)
-    base = asked.period.partition(".")[0]
-    return {
-        post_id: period
-        for post_id, period in history.taken.items()
-        if period.partition(".")[0].partition(",")[0] == base
-    }
 
 
 def _content(
