@@ -23,7 +23,7 @@ _LINE_HEIGHT = 230
 _RIGHT, _TOP, _BOTTOM = 10, 12, 40
 _ROW, _BAR = 42, 16
 #: Of a letter at the size that words have on a phone.
-_LETTER = 7.6
+_LETTER = 7.9
 #: What is there at all is seen.
 _THINNEST = 3.0
 #: Between two markers of a line.
