@@ -262,8 +262,8 @@ def _who_sends(app: App, issue_id: int) -> str:
     woken = _wake(app, issue_id)
     if woken is None:
         return (
-            "No run in Prefect waits for it: housekeeping sends it within minutes where Prefect "
-            f"runs. To send it at once press “Send now”, or: digest deliver {issue_id}"
+            "No run in Prefect waits for it: where Prefect runs, housekeeping sends it at one of "
+            f"its next rounds. To send it at once press “Send now”, or: digest deliver {issue_id}"
         )
     fate, reason = woken
     if fate is Fate.WOKEN:

@@ -40,7 +40,7 @@ def start_sending(
             )
             if found.status_code == requests.codes.not_found:
                 return "Prefect has no deployment send-issue"
-            deployment = _object(found).get("id") if found.ok else None
+            deployment = _object(found).get("id")
             if not isinstance(deployment, str):
                 return _refusal(found)
             body = {
@@ -56,10 +56,13 @@ def start_sending(
         except requests.RequestException as error:
             # Not its text: an address may carry a password.
             return f"Prefect does not answer ({type(error).__name__})"
-    return "" if made.ok and "id" in _object(made) else _refusal(made)
+    return "" if "id" in _object(made) else _refusal(made)
 
 
 def _object(answer: requests.Response) -> dict[str, Any]:
+    """The JSON object of an answer that is a yes; else an empty one."""
+    if answer.status_code not in {requests.codes.ok, requests.codes.created}:
+        return {}
     try:
         found = answer.json()
     except requests.JSONDecodeError:

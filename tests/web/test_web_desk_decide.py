@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from sqlalchemy import select, update
@@ -13,8 +15,10 @@ from digest.deciding import Decision
 from digest.issues import desk
 from digest.issues.content import from_json
 from digest.model import Act, IssueState
+from digest.starting import start_sending
 from digest.store import asks, tables
 from digest.store import issues as issue_store
+from digest.up.connection import Connection
 
 from .conftest import LINKS, NOW, build, client_of, sign_in
 
@@ -206,7 +210,7 @@ def test_approving_says_what_happens_next(stocked, maya):
     issue = stocked.draft()
     answer = decide(maya, "approve", seen=issue.hash, subject=issue.subject)
     said = told(maya, answer)
-    assert said.startswith("Approved. No run in Prefect waits for it: housekeeping sends it")
+    assert said.startswith("Approved. No run in Prefect waits for it: where Prefect runs, house")
     assert "digest deliver 1" in said
     assert steps(stocked)[-1] == ("approved", "Maya", "approved")
 
@@ -412,6 +416,81 @@ def test_send_now_starts_a_run_or_says_how_to_send_it(stocked, maya):
     said = told(maya, decide(maya, "send"))
     assert said.startswith("No run could be started: Prefect does not answer")
     assert "digest deliver 1" in said
+
+
+# --- a run in Prefect --------------------------------------------------------------------------
+
+
+class Prefect:
+    """Answers as Prefect's API does, or as it is told to."""
+
+    def __init__(self, answers):
+        self.asked, self.answers = [], answers
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self):
+                length = int(self.headers.get("content-length", 0))
+                body = json.loads(self.rfile.read(length) or "null")
+                outer.asked.append((self.command, self.path, body, self.headers["authorization"]))
+                status, found = outer.answers[self.command]
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(found if isinstance(found, bytes) else json.dumps(found).encode())
+
+            do_GET = do_POST = answer  # noqa: N815
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/api"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, args=(0.01,)).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+GOOD = {"GET": (200, {"id": "d1"}), "POST": (201, {"id": "r1"})}
+BRISK = (1.0, 2.0)
+
+
+def test_send_now_starts_send_issue_with_the_number(house, monkeypatch):
+    stock(house)
+    maya = sign_in(house)
+    approved(house)
+    with Prefect(GOOD) as prefect:
+        monkeypatch.setenv("PREFECT_API_URL", prefect.url)
+        monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:pass")
+        said = told(maya, decide(maya, "send"))
+    assert said == "A run in Prefect was started that sends it."
+    (_, named, _, auth), (_, path, body, _) = prefect.asked
+    assert named == "/api/deployments/name/send-issue/send-issue"
+    assert path == "/api/deployments/d1/create_flow_run"
+    assert body["parameters"] == {"issue": 1, "dry_run": False}
+    assert body["idempotency_key"] == "desk-1-20261123T0800"
+    assert auth.startswith("Basic ")
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ({"GET": (404, {})}, "no deployment send-issue"),
+        ({"GET": (401, {})}, "does not let us in (HTTP 401)"),
+        ({"GET": (200, b"<html>")}, "no answer of Prefect's API (HTTP 200)"),
+        ({"GET": (200, {"id": 7})}, "no answer of Prefect's API (HTTP 200)"),
+        ({"GET": (302, {"id": "d1"})}, "no answer of Prefect's API (HTTP 302)"),
+        ({**GOOD, "POST": (409, {})}, "no answer of Prefect's API (HTTP 409)"),
+        ({**GOOD, "POST": (201, [])}, "no answer of Prefect's API (HTTP 201)"),
+    ],
+)
+def test_why_no_run_was_started(answers, why):
+    with Prefect(answers) as prefect:
+        assert why in start_sending(Connection(prefect.url), 1, NOW, BRISK)
 
 
 # --- what a page offers ------------------------------------------------------------------------

@@ -388,3 +388,17 @@ def test_a_viewer_looks_and_does_nothing(house, viewer):
 
 def test_the_field_follows_from_the_session_alone():
     assert guard.csrf_of("a") == guard.csrf_of("a") != guard.csrf_of("b")
+
+
+def test_halves_of_characters_and_nul_are_no_form(house, client):
+    sign_in(house)
+    for coding in ("utf-7", "unicode_escape", "utf-16-le"):
+        body = (
+            b'--x\r\ncontent-disposition: form-data; name="name"\r\n\r\n'
+            + {"utf-7": b"+2AA-", "unicode_escape": b"\\ud800", "utf-16-le": b"\x00\xd8"}[coding]
+            + b"\r\n--x--\r\n"
+        )
+        headers = {"content-type": f"multipart/form-data; boundary=x; charset={coding}"}
+        answer = client.post("/desk/sign-in", content=body, headers=headers)
+        assert answer.status_code in {400, 403}, coding
+    assert client.post("/desk/sign-in", data={"name": "a\x00b"}).status_code == 400

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
+from digest.web import guard
+
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
@@ -57,6 +59,7 @@ def done(web: Web, request: Request, path: str, said: str) -> Response:
         f"{urlsafe_b64encode(text).decode()}.{_signed(request, text)}",
         max_age=_SECONDS,
         path=web.prefix or "/",
+        secure=guard.by_tls(web),
         httponly=True,
         samesite="lax",
     )

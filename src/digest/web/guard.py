@@ -83,7 +83,7 @@ def cookie_name(web: Web) -> str:
 
     https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes
     """
-    if not _by_tls(web):
+    if not by_tls(web):
         return "digest-desk"
     return "__Secure-digest-desk" if web.prefix else "__Host-digest-desk"
 
@@ -100,13 +100,14 @@ def keep(web: Web, response: Response, token: str) -> None:
         token,
         max_age=int(LASTS.total_seconds()) if token else 0,
         path=web.prefix or "/",
-        secure=_by_tls(web),
+        secure=by_tls(web),
         httponly=True,
         samesite="lax",
     )
 
 
-def _by_tls(web: Web) -> bool:
+def by_tls(web: Web) -> bool:
+    """Whether browsers come to us by https, as far as our own addresses say."""
     return web.current().config.site.links_url.startswith("https:")
 
 

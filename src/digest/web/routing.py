@@ -7,6 +7,7 @@ description, so that none of them can be forgotten.
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -33,6 +34,10 @@ Schema: TypeAlias = dict[str, Any]
 TEXT: Schema = {"type": "string", "maxLength": 2000}
 NUMBER: Schema = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
 CHOICES: Schema = {"type": "array", "items": TEXT, "maxItems": 100}
+
+#: No keyboard writes these, and no store takes them: NUL, and halves of a character, which some
+#: of the codings that a form may claim can spell.
+_UNWRITTEN = re.compile("[\x00\ud800-\udfff]")
 
 #: A form of ours has far fewer fields; each series and theme has one.
 _MOST_FIELDS = 500
@@ -100,8 +105,7 @@ def route(web: Web, page: Page) -> Route:
 
 async def _form(request: Request) -> FormData:
     form = await request.form(max_files=0, max_fields=_MOST_FIELDS)
-    if any("\x00" in f"{name}{value}" for name, value in form.multi_items()):
-        # No keyboard writes it, and PostgreSQL cannot store it.
+    if any(_UNWRITTEN.search(f"{name}{value}") for name, value in form.multi_items()):
         raise HTTPException(400)
     return form
 
