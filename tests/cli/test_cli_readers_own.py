@@ -44,7 +44,7 @@ def test_export_that_cannot_be_written(stocked, reader, tmp_path):
 
 def test_erase_says_what_goes_asks_and_forgets(stocked, reader):
     tried = stocked.run("readers", "erase", reader, "--dry-run")
-    assert "deliveries lose the address" in tried.out
+    assert "Deliveries that lose the address and stay in their accounts: 1." in tried.out
     assert "Nothing was changed." in tried.out
     # Nobody can be asked at a pipe.
     assert "--yes" in stocked.run("readers", "erase", reader, code=2).err

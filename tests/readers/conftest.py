@@ -331,3 +331,9 @@ class Holdings:
 @pytest.fixture
 def held(any_store: Store) -> Holdings:
     return Holdings(any_store)
+
+
+@pytest.fixture
+def held_in_file(store: Store) -> Holdings:
+    """The same, in a file that can be looked into."""
+    return Holdings(store)

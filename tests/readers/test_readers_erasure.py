@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from threading import Event, Thread
 from time import sleep
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,17 @@ def test_no_table_names_an_erased_reader(held, erase, caplog):
     assert erase().outcome is Outcome.ERASED
     assert _told(held, held.key, "whitlock", "ann.", "+blog", "mail.example.org") == []
     assert "whitlock" not in caplog.text.lower()
+
+
+def test_no_page_of_the_file_names_an_erased_reader(held_in_file, secret, now):
+    """Not even between the rows: what was deleted is overwritten."""
+    engine = held_in_file.store.engine
+    engine.dispose()
+    file = Path(engine.url.database)
+    assert b"whitlock" in file.read_bytes().lower()
+    erase_reader(held_in_file.store, secret, held_in_file.ann, now)
+    engine.dispose()
+    assert b"whitlock" not in file.read_bytes().lower()
 
 
 def test_what_the_erasure_took(held, erase, now):

@@ -256,7 +256,7 @@ def test_report_in_words(load):
     report = load("name," + HEADER + "A," + ADA + "B," + BO.replace("weekly", "dayly"))
     assert report.lines() == [
         'Line 3, newsletters: there is no newsletter "dayly" (allowed: monthly, weekly)',
-        "Not read: column name.",
+        "Not read, of the file's columns: name.",
         "Rows: 2, of them bad: 1.",
         "Subscriptions: 1 added, 0 there already, 0 repeated, 0 refused.",
     ]

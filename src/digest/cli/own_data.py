@@ -98,16 +98,15 @@ def erase(
 
 def _lines(wiped: Wiped) -> list[str]:
     counts = [
-        (wiped.subscriptions, "subscriptions end"),
-        (wiped.consents, "consents are deleted"),
-        (wiped.sign_ups, "sign-ups are deleted"),
-        (wiped.overflow, "posts that wait for a next issue are forgotten"),
-        (wiped.deliveries, "deliveries lose the address and stay in their accounts"),
-        (wiped.cancelled, "of them have not gone out and are cancelled"),
-        (wiped.notices, "other mails lose the address"),
-        (wiped.suppressed, "suppression holds on, by a keyed hash"),
+        ("Subscriptions that end", wiped.subscriptions),
+        ("Consents and sign-ups that are deleted", wiped.consents + wiped.sign_ups),
+        ("Deliveries that lose the address and stay in their accounts", wiped.deliveries),
+        ("of them not gone out yet, and cancelled", wiped.cancelled),
+        ("Posts kept back for a next issue, and forgotten", wiped.overflow),
+        ("Other mails that lose the address", wiped.notices),
+        ("Suppressions that hold on, by a keyed hash", wiped.suppressed),
     ]
-    return [f"{count:5} {words}" for count, words in counts if count]
+    return [f"{words}: {count}." for words, count in counts if count]
 
 
 def _ask() -> None:

@@ -67,11 +67,11 @@ class ImportReport:
 
     def lines(self) -> list[str]:
         """The report as the operator reads it: a line per problem, then the numbers."""
-        ignored = [f"Not read: column {name}." for name in self.ignored_columns]
+        ignored = ", ".join(self.ignored_columns)
         would = "would be " if self.dry_run else ""
         return [
             *map(str, self.problems),
-            *ignored,
+            *([f"Not read, of the file's columns: {ignored}."] if ignored else []),
             f"Rows: {self.rows}, of them bad: {self.bad_rows}.",
             (
                 f"Subscriptions: {self.added} {would}added, {self.unchanged} there already,"

@@ -111,6 +111,8 @@ def _sqlite(url: URL, home: Path, synchronous: str) -> Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
+        # What is deleted is overwritten: an erased address must not stand in a free page.
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
     @event.listens_for(engine, "begin")
