@@ -6,6 +6,7 @@ Tokens are secrets, and stand in paths: the log names the route's pattern instea
 from __future__ import annotations
 
 import logging
+import re
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Far more than any form here or a mail program's POST needs.
 LARGEST_BODY = 64 * 1024
+_LENGTH = re.compile(r"[0-9]{1,12}")
+#: Our longest has a token of 40 characters.
+_LONGEST_PATH = 1000
 
 #: What a page may do: use our own style and script, send forms to us, frame our own pages.
 PAGE_POLICY = (
@@ -64,9 +68,10 @@ def shielded(
     usual = {**_HEADERS, **(_TLS_ONLY if tls else {})}
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _body(scope, receive)
-        if body is None:
-            await error_page(413)(scope, receive, send)
+        refusal = _refusal(scope)
+        body = refusal or await _body(scope, receive)
+        if isinstance(body, int):
+            await error_page(body)(scope, receive, send)
             return
         await app(scope, _replayed(body, receive), send)
 
@@ -103,17 +108,29 @@ def _name(scope: Scope, patterns: Mapping[Any, str]) -> str:
     return patterns.get(scope.get("endpoint"), "(no such page)")
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes | None:
-    """The whole body, or None where it is too large."""
+def _refusal(scope: Scope) -> int:
+    """The status of what no page of ours was ever asked for, or 0."""
+    # A number of thousands of digits is more than Python reads.
+    if len(scope["path"]) > _LONGEST_PATH:
+        return 404
+    # No keyboard writes it, and PostgreSQL cannot look for it.
+    return 400 if "\x00" in scope["path"] or b"%00" in scope["query_string"] else 0
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes | int:
+    """The whole body, or the status for one that is too large or breaks off."""
     declared = Headers(scope=scope).get("content-length", "0")
-    if not declared.isdecimal() or int(declared) > LARGEST_BODY:
-        return None
+    if not _LENGTH.fullmatch(declared) or int(declared) > LARGEST_BODY:
+        return 413
     body = bytearray()
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            # Half a form would be another wish than the whole.
+            return 400
         body.extend(message.get("body", b""))
         if len(body) > LARGEST_BODY:
-            return None
+            return 413
         if not message.get("more_body", False):
             return bytes(body)
 
