@@ -83,9 +83,9 @@ def wired(house):
     return Wired(app.home, app.config, app.store, app.clock, Line())
 
 
-def signed_up(app, *names):
+def signed_up(app, *names, newsletter="weekly"):
     for name in names:
-        wish = Wish("weekly", Interests(), Rhythm.WEEKLY)
+        wish = Wish(newsletter, Interests(), Rhythm.WEEKLY)
         asked = Asked(parse_address(f"{name}@example.org"), (wish,), "sign-up page", "Yes")
         ask(app.store, app.config, app.secret, asked, app.clock())
 
@@ -272,6 +272,43 @@ def test_many_senders_say_each_notice_once(any_app):
     assert set(states(any_app)) == {"submitted"}
 
 
+def test_what_another_sender_put_off_meanwhile_keeps_its_time(any_app):
+    signed_up(any_app, "ann")
+    usual, other = any_app.mailer, Line([Throttled("later")])
+
+    def meanwhile(slug):
+        object.__setattr__(any_app, "mailer", usual)
+        notices.send_due(Wired(any_app.home, any_app.config, any_app.store, any_app.clock, other))
+        return usual(slug)
+
+    # Between looking at a notice and taking it another sender is through with it.
+    object.__setattr__(any_app, "mailer", meanwhile)
+    notices.send_due(any_app)
+    assert other.said == ["ann@example.org"]
+    assert any_app.line.said == []
+    (row,) = rows(any_app)
+    assert (row.state, row.attempts) == ("pending", 1)
+
+
+def test_a_mailer_that_is_away_keeps_nobody_from_another(app):
+    """However many wait for the one, those of the other come to their turn."""
+    weekly, lines = app.config.newsletters["weekly"], {"away": Line(), "local": Line()}
+    lines["away"].answers = [Unavailable("gone")] * 9
+    letters = {slug: weekly.model_copy(update={"mailer": slug}) for slug in lines}
+    config = app.config.model_copy(update={"newsletters": letters})
+
+    class Two(Wired):
+        def mailer(self, slug):
+            return lines[slug]
+
+    app = Two(app.home, config, app.store, app.clock)
+    signed_up(app, "ann", "bob", "cyd", "dan", newsletter="away")
+    signed_up(app, "eve", newsletter="local")
+    notices.send_due(app, most=2)
+    assert len(lines["away"].said) == 1
+    assert lines["local"].said == ["eve@example.org"]
+
+
 def test_one_that_breaks_holds_up_no_other(app):
     app.line.answers = [RuntimeError("a surprise")]
     signed_up(app, "ann", "bob")
@@ -368,11 +405,25 @@ def test_a_link_to_settings_leaves_once_an_hour_and_three_times_a_day(house, app
     assert len(app.line.said) == 4
 
 
-def test_many_who_ask_at_once_make_one_mail(any_house, any_app):
-    any_house.reader("ann")
+def test_many_who_ask_at_once_make_one_mail_for_each_address(any_app):
+    addresses = [f"r{number}@example.org" for number in range(12) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: notices.ask_for_settings(any_app, "ann@example.org"), range(8)))
-    assert len(rows(any_app)) == 1
+        list(pool.map(lambda address: notices.ask_for_settings(any_app, address), addresses))
+    assert len(rows(any_app)) == 12
+
+
+def test_a_clock_that_was_ahead_locks_nobody_out(house, app):
+    house.reader("ann")
+    house.turn(days=365)
+    notices.ask_for_settings(app, "ann@example.org")
+    signed_up(app, "ann")
+    house.turn(days=-365)
+    for _ in range(3):
+        notices.ask_for_settings(app, "ann@example.org")
+        signed_up(app, "ann")
+        notices.send_due(app)
+    # One of each kind, however often.
+    assert len(app.line.said) == 2
 
 
 @pytest.mark.parametrize("text", ["", "x", "a@b@c", "a@b.example\nBcc: x@y.example", "a" * 10_000])
@@ -404,6 +455,8 @@ def test_pacing(now):
     assert earliest(at(22, 2, 20), now) == now + timedelta(hours=2)
     assert earliest(at(0.5, 23.9, 20), now) == now + timedelta(hours=0.5)
     assert earliest(at(1, 2, 3, 4), now) == now + timedelta(hours=21)
+    # The clock of another machine is a little ahead.
+    assert earliest(at(-0.001), now) > now
 
 
 def test_housekeeping_sends_what_was_left_and_a_dry_run_says_so(app):
@@ -412,6 +465,17 @@ def test_housekeeping_sends_what_was_left_and_a_dry_run_says_so(app):
     assert states(app) == ["pending"]
     assert housekeeping.send_notices(app) == ("1 submitted",)
     assert housekeeping.send_notices(app) == ()
+
+
+def test_any_number_of_addresses_that_nobody_confirmed_is_forgotten(any_house, any_app):
+    at, many = any_app.clock(), 70_000
+    row = {"wishes": [], "form": "", "text": "", "asked_at": at}
+    with any_app.store.write() as c:
+        addresses = (f"{number}@example.org" for number in range(many))
+        people = [row | {"address": one, "address_key": one} for one in addresses]
+        c.execute(tables.sign_ups.insert(), people)
+    any_house.turn(days=17)
+    assert housekeeping.forget_strangers(any_app) == (f"{many} sign-ups nobody confirmed",)
 
 
 def test_addresses_that_nobody_confirmed_are_forgotten_when_no_link_works(any_house, any_app):
