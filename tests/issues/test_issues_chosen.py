@@ -402,9 +402,9 @@ def test_whom_a_post_is_for_is_part_of_what_is_approved(waits):
     waits.post(MONDAY + 2 * DAY)
     issue = waits.draft(MONDAY + WEEK, "letter")
     stored = to_json(from_json(issue.content))
-    assert [item["late"] for item in stored["items"]] == [False, True]
+    assert [item["overflow"] for item in stored["items"]] == [False, True]
     for item in stored["items"]:
-        item["late"] = False
+        item["overflow"] = False
     with waits.store.write() as c:
         c.execute(
             update(tables.issues).where(tables.issues.c.id == issue.id).values(content=stored)
@@ -416,8 +416,8 @@ def test_whom_a_post_is_for_is_part_of_what_is_approved(waits):
 def test_a_draft_that_was_stored_before_anything_waited_still_loads(waits):
     stored = to_json(from_json(waits.draft(MONDAY + WEEK, "letter").content))
     for item in stored["items"]:
-        del item["late"]
-    assert not any(item.late for item in from_json(stored).items)
+        del item["overflow"]
+    assert not any(item.overflow for item in from_json(stored).items)
 
 
 def test_previews_say_what_freezing_does(waits):

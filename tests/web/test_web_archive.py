@@ -223,7 +223,7 @@ def test_what_came_late_to_some_readers_is_no_part_of_what_all_got(any_house, an
     t = tables
     with any_house.app.store.write() as c:
         content = c.execute(select(t.issues.c.content)).scalar_one()
-        content["items"][1]["late"] = True
+        content["items"][1]["overflow"] = True
         late = content["items"][1]["post"]
         c.execute(update(t.issues).values(content=content))
         of_it = t.picks.c.post_id == late["post_id"]

@@ -126,7 +126,7 @@ def issue_hash(
         "html": rendered.html,
         "text": rendered.text,
         "picks": [
-            [item.position, item.post.guid, *(["late"] if item.late else [])]
+            [item.position, item.post.guid, *(["overflow"] if item.overflow else [])]
             for item in content.items
         ],
         "audience": [content.newsletter, content.scope, content.period, repeat],
@@ -161,10 +161,10 @@ def _slimmed(content: IssueContent, templates: Path) -> tuple[IssueContent, Rend
     Whoever the rest waits for must not keep the issue from its other readers.
     """
     fitted = _fitted(content, templates)
-    late = [item for item in content.items if item.late]
-    if not late or not _is_too_large(fitted[1]):
+    kept_back = [item for item in content.items if item.overflow]
+    if not kept_back or not _is_too_large(fitted[1]):
         return fitted
-    kept = len(content.items) - len(late) + len(late) // 2
+    kept = len(content.items) - len(kept_back) + len(kept_back) // 2
     return _slimmed(replace(content, items=content.items[:kept]), templates)
 
 
@@ -272,7 +272,7 @@ def _item(config: Config, scope: Scope, pick: Pick, shelf: Shelf) -> Item:
         themes=tuple(config.themes[m.slug].title for m in memberships if m.kind == "theme"),
         groups=tuple(f"{m.kind}:{m.slug}" for m in memberships),
         reason=pick.reason,
-        late=pick.code == OVERFLOW,
+        overflow=pick.code == OVERFLOW,
     )
 
 

@@ -42,7 +42,7 @@ class Item:
     #: One for each network; drafts that were stored before there were any have none.
     talks: tuple[Talk, ...] = ()
     #: Only for readers whose weekly cap had kept the post back.
-    late: bool = False
+    overflow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,7 @@ def _wants(content: IssueContent, interests: Interests) -> Iterator[tuple[int, b
     for item in content.items:
         groups = item.groups if scope.is_all else (content.scope,)
         if interests.wants(groups):
-            yield item.post.post_id, item.late
+            yield item.post.post_id, item.overflow
 
 
 def _difference(issue: Issue, content: IssueContent, templates: Path) -> str:

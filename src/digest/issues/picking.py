@@ -129,7 +129,7 @@ def _pick_post(c: Connection, config: Config, asked: Asked, shelf: Shelf) -> tup
         reason = "excluded in the newsletter's config"
         return (Pick(post_id, is_in=False, position=None, reason=reason, code="excluded"),)
     pick = Pick(post_id, is_in=True, position=1, reason="asked for by itself", code="in")
-    late = pick_waiting(
+    kept_back = pick_waiting(
         [w for w in _waiting(c, config, asked, shelf) if w.post_id != post_id],
         newsletter,
         _history(c, asked),
@@ -137,4 +137,4 @@ def _pick_post(c: Connection, config: Config, asked: Asked, shelf: Shelf) -> tup
         after=1,
         room=MOST_PICKS - 1,
     )
-    return pick, *late
+    return pick, *kept_back

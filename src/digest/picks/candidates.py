@@ -107,21 +107,25 @@ def pick_news(
     # A post that its ordinary readers still wait for reaches the others together with them.
     others = [w for w in waiting if w.post_id not in {c.post.id for c in eligible}]
     room = MOST_PICKS - len(seated)
-    late = pick_waiting(others, newsletter, history, oldest=oldest, after=len(seated), room=room)
-    found = len(seated) + sum(pick.is_in for pick in late)
+    overflow = pick_waiting(
+        others, newsletter, history, oldest=oldest, after=len(seated), room=room
+    )
+    found = len(seated) + sum(pick.is_in for pick in overflow)
     if 0 < found < newsletter.minimum:
         thin = f"thin week: {found} of at least {newsletter.minimum} posts; waits"
         cut |= {c.post.id: _out(c.post.id, "thin", thin) for c in seated}
-        late = [_out(p.post_id, p.code, f"{p.reason}; {thin}") if p.is_in else p for p in late]
+        overflow = [
+            _out(p.post_id, p.code, f"{p.reason}; {thin}") if p.is_in else p for p in overflow
+        ]
         seated = []
     ordered = reading_order(seated, newsletter)
     ins = [
         Pick(c.post.id, is_in=True, position=n, reason=verdicts[c.post.id][1], code="in")
         for n, c in enumerate(ordered, 1)
     ]
-    rest = outs | cut | {pick.post_id: pick for pick in late}
+    rest = outs | cut | {pick.post_id: pick for pick in overflow}
     order = dict.fromkeys([*(c.post.id for c in candidates), *rest])
-    joined = [pick for pick in late if pick.is_in]
+    joined = [pick for pick in overflow if pick.is_in]
     return (*ins, *joined, *(rest[n] for n in order if n in rest and not rest[n].is_in))
 
 
@@ -140,25 +144,25 @@ def pick_waiting(
     """
     picks: list[Pick] = []
     taken = 0
-    for late in sorted(waiting, key=lambda w: (w.first, w.candidate.post.arrived, w.post_id)):
-        candidate, reason = late.candidate, late.reason
-        if late.last < oldest:
-            picks.append(_out(late.post_id, GIVEN_UP, f"{reason}, before {oldest:%Y-%m-%d}"))
-        elif late.post_id in history.dropped:
-            dropped = f"dropped from issue {history.dropped[late.post_id]} by an editor"
-            picks.append(_out(late.post_id, GIVEN_UP, dropped))
+    for post in sorted(waiting, key=lambda w: (w.first, w.candidate.post.arrived, w.post_id)):
+        candidate, reason = post.candidate, post.reason
+        if post.last < oldest:
+            picks.append(_out(post.post_id, GIVEN_UP, f"{reason}, before {oldest:%Y-%m-%d}"))
+        elif post.post_id in history.dropped:
+            dropped = f"dropped from issue {history.dropped[post.post_id]} by an editor"
+            picks.append(_out(post.post_id, GIVEN_UP, dropped))
         elif candidate.named_in(newsletter.excluded):
-            picks.append(_out(late.post_id, "excluded", "excluded in the newsletter's config"))
+            picks.append(_out(post.post_id, "excluded", "excluded in the newsletter's config"))
         elif candidate.post.gone_at:
-            picks.append(_out(late.post_id, "gone", _gone(candidate)))
+            picks.append(_out(post.post_id, "gone", _gone(candidate)))
         elif taken == room:
             full = f"{reason}; more than {MOST_PICKS} posts in one issue"
-            picks.append(_out(late.post_id, OVERFLOW, full))
+            picks.append(_out(post.post_id, OVERFLOW, full))
         else:
             taken += 1
             place = after + taken
             picks.append(
-                Pick(late.post_id, is_in=True, position=place, reason=reason, code=OVERFLOW)
+                Pick(post.post_id, is_in=True, position=place, reason=reason, code=OVERFLOW)
             )
     return picks
 

@@ -69,7 +69,7 @@ _wants = Table(
     Column("interests", String, nullable=False),
     Column("post_id", Id, nullable=False),
     # Only readers whose cap kept it back get it by this issue.
-    Column("late", Boolean, nullable=False),
+    Column("overflow", Boolean, nullable=False),
     prefixes=["TEMPORARY"],
 )
 
@@ -242,9 +242,9 @@ def _note_wants(
         .where(subscriptions.c.newsletter == issue.newsletter, subscriptions.c.state == "active")
     ).all()
     rows = [
-        {"interests": key, "post_id": post_id, "late": late}
+        {"interests": key, "post_id": post_id, "overflow": is_overflow}
         for key in keys
-        for post_id, late in wants(Interests.from_key(key))
+        for post_id, is_overflow in wants(Interests.from_key(key))
     ]
     if rows:
         c.execute(insert(_wants), rows)
@@ -286,7 +286,7 @@ def _reserve(c: Connection, drawing: Drawing) -> None:
     for repeat in {0, drawing.repeat}:
         _insert_reservations(c, drawing, repeat, _ordinary(drawing))
         if drawing.issue.scope == "all":
-            _insert_reservations(c, drawing, repeat, _late(drawing))
+            _insert_reservations(c, drawing, repeat, _kept_back(drawing))
 
 
 def _insert_reservations(
@@ -313,11 +313,14 @@ def _wanted() -> Select[tuple[int, int]]:
 
 def _ordinary(drawing: Drawing) -> Select[tuple[int, int]]:
     return _wanted().where(
-        *_in_audience(drawing), *_may_be_mailed(drawing), not_(_is_capped()), not_(_wants.c.late)
+        *_in_audience(drawing),
+        *_may_be_mailed(drawing),
+        not_(_is_capped()),
+        not_(_wants.c.overflow),
     )
 
 
-def _late(drawing: Drawing) -> Select[tuple[int, int]]:
+def _kept_back(drawing: Drawing) -> Select[tuple[int, int]]:
     """What an earlier issue's week kept back, to whom it was kept back from."""
     return (
         _wanted()
@@ -333,7 +336,7 @@ def _late(drawing: Drawing) -> Select[tuple[int, int]]:
             *_subscribed(drawing),
             *_may_be_mailed(drawing),
             not_(_is_capped()),
-            kept.served_late_by(drawing.issue.rhythm),
+            kept.brought_by(drawing.issue.rhythm),
             kept.unreserved(but=drawing.issue.id),
         )
     )
@@ -358,7 +361,7 @@ def _keep_back(c: Connection, drawing: Drawing) -> None:
             *_in_audience(drawing),
             *_may_be_mailed(drawing),
             _is_capped(),
-            not_(_wants.c.late),
+            not_(_wants.c.overflow),
             not_(had),
         )
         .order_by(subscribers.c.id, _wants.c.post_id)
@@ -376,7 +379,7 @@ def _exclude(c: Connection, drawing: Drawing) -> None:
         reservations.c.issue_id == issue.id, reservations.c.repeat == drawing.repeat
     )
     any_wanted = select(_wants.c.interests)
-    wanted = any_wanted.where(not_(_wants.c.late))
+    wanted = any_wanted.where(not_(_wants.c.overflow))
     reason = case(
         (suppressions.c.address_key.is_not(None), SUPPRESSED),
         (not_(kept.not_paused(drawing.week.now)), PAUSED),
@@ -405,5 +408,5 @@ def _misses_something(issue: Issue) -> ColumnElement[bool]:
         asked,
         kept.unreserved(),
     )
-    repeated = exists().where(asked, not_(_wants.c.late)) if issue.repeat else not_(true())
+    repeated = exists().where(asked, not_(_wants.c.overflow)) if issue.repeat else not_(true())
     return or_(waits, repeated)

@@ -71,7 +71,7 @@ def kept_back(c: Connection, newsletter: str, rhythm: Rhythm, week: Week) -> lis
             subscribers.c.address.is_not(None),
             suppressions.c.address_key.is_(None),
             not_paused(week.now),
-            served_late_by(rhythm),
+            brought_by(rhythm),
             unreserved(),
             subscribers.c.id.not_in(at_cap(week)),
         )
@@ -107,7 +107,7 @@ def not_paused(now: datetime) -> ColumnElement[bool]:
     return or_(until.is_(None), until <= now)
 
 
-def served_late_by(rhythm: Rhythm) -> ColumnElement[bool]:
+def brought_by(rhythm: Rhythm) -> ColumnElement[bool]:
     """Whose posts an issue of a rhythm brings when they were kept back.
 
     A digest brings everybody's; a mail about one post only those of its own readers, for nobody

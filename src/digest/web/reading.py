@@ -107,7 +107,7 @@ def content_of(issue: PublishedIssue) -> IssueContent:
     What comes late, to readers whose weekly cap had kept it back, was in an earlier issue.
     """
     content = words.in_lines(from_json(dict(issue.content)))
-    news = tuple(item for item in content.items if not item.late)
+    news = tuple(item for item in content.items if not item.overflow)
     return replace(content, items=news or content.items)
 
 
