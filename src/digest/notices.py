@@ -13,7 +13,6 @@ import secrets
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from digest.errors import Unauthorized, Unavailable, UsageError
@@ -202,12 +201,14 @@ class _Shift:
     states: Counter[DeliveryState] = field(default_factory=Counter)
     #: Why, by mailer.
     stopped: dict[str, str] = field(default_factory=dict)
+    #: How many wait for those; they must keep nobody else from their turn.
+    passed_over: int = 0
     _mailers: dict[str, Mailer] = field(default_factory=dict)
 
     def work(self, most: int, should_stop: Callable[[], bool]) -> None:
         broken = []
-        for notice in islice(self._due(), most):
-            if should_stop():
+        for seen, notice in enumerate(self._due()):
+            if seen - self.passed_over >= most or should_stop():
                 break
             try:
                 self._send(notice)
@@ -239,6 +240,7 @@ class _Shift:
             return
         newsletter = app.config.newsletters[written.newsletter]
         if newsletter.mailer in self.stopped:
+            self.passed_over += 1
             return
         # Built first: a message that cannot be built must not leave a notice in doubt.
         try:

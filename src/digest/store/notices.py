@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, delete, func, insert, or_, select, update
 
 from digest.mail.addresses import Address
-from digest.mail.pacing import SPAN
+from digest.mail.pacing import PAUSE, SPAN
 from digest.model import DeliveryState
 from digest.readers.scrub import FORGOTTEN
 from digest.store.dialect import insert_ignore
@@ -79,7 +79,9 @@ def finish_notice(
     c: Connection, notice_id: int, decision: Decision, remote_id: str | None, now: datetime
 ) -> None:
     """Write what became of it."""
-    key = c.scalars(select(notices.c.address_key).where(notices.c.id == notice_id)).one()
+    # Held: an erasure meanwhile waits, and takes what is written here.
+    held = select(notices.c.address_key).where(notices.c.id == notice_id).with_for_update()
+    key = c.scalars(held).one()
     if "@" not in key:
         decision, remote_id = _of_erased(decision), None
     if decision.suppress:
@@ -133,13 +135,14 @@ def queue(
 def asked_lately(c: Connection, kind: str, address_key: str, now: datetime) -> list[datetime]:
     """When notices of a kind to an address were asked for within a day, whatever became of them.
 
-    Those that used up their attempts do not count: nothing came of them. Whoever decides by this
-    holds the address (`dialect.lock_address`).
+    Those that used up their attempts do not count: nothing came of them. Nor do those of a clock
+    that was ahead, by more than clocks differ, for they would lock the address out until it comes
+    to pass. Whoever decides by this holds the address (`dialect.lock_address`).
     """
     query = select(notices.c.created_at).where(
         notices.c.address_key == address_key,
         notices.c.kind == kind,
-        notices.c.created_at > now - SPAN,
+        notices.c.created_at.between(now - SPAN, now + PAUSE),
         notices.c.state != DeliveryState.FAILED,
     )
     return list(c.scalars(query))
@@ -186,7 +189,7 @@ def begin_waiting(
     hashed: Callable[[str], str],
     now: datetime,
 ) -> bool:
-    """Write `submitting`; False where it must not be sent, or somebody else took it.
+    """Write `submitting`; False where it must not be sent, or somebody else took or tried it.
 
     Suppression is checked in this same transaction (rule 6).
     """
@@ -195,7 +198,7 @@ def begin_waiting(
         return False
     statement = (
         update(notices)
-        .where(notices.c.id == notice.id, notices.c.state == DeliveryState.PENDING)
+        .where(_is_due(now), notices.c.id == notice.id, notices.c.attempts == notice.attempts)
         .values(state=DeliveryState.SUBMITTING, newsletter=newsletter, worker=worker, state_at=now)
         .returning(notices.c.id)
     )
