@@ -38,7 +38,9 @@ def web(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Serve the pages: leaving, confirming, issues to read, editors' previews. Ctrl-C ends it.
+    """Serve the readers' pages and the editors' desk, until Ctrl-C.
+
+    Mails that are asked for there (links to confirm a sign-up, to change settings) leave from here.
 
     Example: digest web --port 8780
     """
