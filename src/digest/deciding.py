@@ -186,8 +186,10 @@ def _send(app: App, run: RunRecord, issue_id: int, _word: Word, _act: Act) -> st
         issue = issue_store.get_issue(c, issue_id)
     if Decision.SEND not in _MAY.get(issue.state, ()):
         raise UsageError(f"issue {issue_id} is {issue.state}; there is nothing to send now")
-    run.outcome = "partial"
-    return _start(app, issue_id)
+    refused = _refused(app, issue_id)
+    if refused:
+        run.outcome, run.reason = "partial", refused
+    return refused or _STARTED
 
 
 def _pause(app: App, _run: RunRecord, issue_id: int, _word: Word, act: Act) -> str:
@@ -279,12 +281,18 @@ def _who_sends(app: App, issue_id: int) -> str:
     )
 
 
+_STARTED = "A run in Prefect was started that sends it."
+
+
 def _start(app: App, issue_id: int) -> str:
+    return _refused(app, issue_id) or _STARTED
+
+
+def _refused(app: App, issue_id: int) -> str:
+    """Have a run started that sends the issue; why that could not be, or an empty text."""
     connection = read_connection(app.home, app.config)
-    refused = start_sending(connection, issue_id, app.clock(), BRISK)
-    if refused:
-        return f"No run could be started: {refused}. Send it with: digest deliver {issue_id}"
-    return "A run in Prefect was started that sends it."
+    why = start_sending(connection, issue_id, app.clock(), BRISK)
+    return f"No run could be started: {why}. Send it with: digest deliver {issue_id}" if why else ""
 
 
 _STEPS: dict[Decision, Callable[[App, RunRecord, int, Word, Act], str]] = {
