@@ -43,6 +43,7 @@ class Site:
         self.draft = house.draft()
         self.issues = (sent, self.draft)
         self.asked = 0
+        self.cookie_name = "digest-desk"
         editors.add_editor(self.app.store, "Maya", "editor", PASSWORD, self.app.clock())
         self.sensible = self._sensible()
         self.sign_in()
@@ -128,7 +129,7 @@ class Site:
         if not any(name.lower() == "content-type" for name, _ in headers):
             given.append(("content-type", "application/x-www-form-urlencoded"))
         if desk:
-            given.append(("cookie", f"digest-desk={self.cookie}"))
+            given.append(("cookie", f"{self.cookie_name}={self.cookie}"))
         return self.door.ask(method, target, given, body, **how)
 
     def address(self, path: str, **changes: str) -> str:
@@ -136,9 +137,13 @@ class Site:
         words = {
             **{name: given[0] for name, given in self.sensible.items()},
             "token": self.tokens.get(path.split("/")[1], ""),
+            **({"scope": "series-ipc"} if path.startswith("/archive") else {}),
             **changes,
         }
-        return path.replace(":int", "").format(**words)
+        made = path.replace(":int", "").format(**words)
+        # A look is signed.
+        query = self.house.look_path().partition("?")[2] if path.startswith("/look") else ""
+        return f"{made}?{query}" if query else made
 
     def dump(self) -> dict[str, list[Any]]:
         """Every row of every table but the sessions', in which a look is noted."""
