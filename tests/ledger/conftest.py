@@ -13,7 +13,7 @@ from sqlalchemy import insert, select
 from digest.issues.content import Rendered
 from digest.issues.period import week_of
 from digest.model import Act, Interests, IssueState
-from digest.store import freezing, tables
+from digest.store import enqueuing, freezing, tables
 from digest.store import issues as issue_store
 from digest.store.dialect import lock_freezing
 
@@ -149,9 +149,9 @@ class World:
         freezing.draw_recipients(c, freezing.Drawing(issue, week), wants)
         rendered = {
             mask: Rendered(f"Mask {mask}", "", f"html {mask}", f"text {mask}", ())
-            for mask in freezing.mask_counts(c, issue, bits)
+            for mask in enqueuing.mask_counts(c, issue, bits)
         }
-        freezing.enqueue(c, issue, rendered, bits, NOW)
+        enqueuing.enqueue(c, issue, rendered, bits, NOW)
 
     def got(self, issue: Issue) -> dict[str, int]:
         """Reader's name -> mask of the variant they are to get."""

@@ -16,7 +16,7 @@ from digest.issues.period import week_of
 from digest.issues.render import subject_for
 from digest.issues.scope import parse_scope
 from digest.model import Act, IssueState, Severity
-from digest.store import accounts, freezing, overflow
+from digest.store import accounts, enqueuing, freezing, overflow
 from digest.store import issues as issue_store
 from digest.store.dialect import lock_freezing
 from digest.store.freezing import Drawing
@@ -56,9 +56,9 @@ def freeze_issue(store: Store, templates: Path, issue_id: int, act: Act, zone: Z
             return issue_store.get_issue(c, issue_id)
         overflow.tidy(c, issue)
         bits = _draw(c, Drawing(issue, week_of(act.at, zone)), content)
-        masks = freezing.mask_counts(c, issue, bits)
+        masks = enqueuing.mask_counts(c, issue, bits)
         rendered = {mask: _variant(issue, content, mask, templates) for mask in masks}
-        count = freezing.enqueue(c, issue, rendered, bits, act.at)
+        count = enqueuing.enqueue(c, issue, rendered, bits, act.at)
         reason = f"{count} recipients, {len(rendered)} variants"
         issue_store.move_issue(c, issue, IssueState.FROZEN, replace(act, reason=reason))
         return issue_store.get_issue(c, issue_id)
@@ -106,7 +106,7 @@ def outlook(
     with _rolled_back(store) as c:
         stand_in = _stand_in(c, content, rhythm, repeat=repeat)
         bits = _draw(c, Drawing(stand_in, week, only=reader), content)
-        mask = freezing.mask_of(c, stand_in, bits, reader)
+        mask = enqueuing.mask_of(c, stand_in, bits, reader)
         return Outlook(mask, freezing.exclusion_of(c, stand_in, reader))
 
 
@@ -149,7 +149,7 @@ def _shares(
 ) -> list[Share]:
     bits = _draw(c, drawing, content)
     shares = []
-    for mask, readers in freezing.mask_counts(c, drawing.issue, bits).items():
+    for mask, readers in enqueuing.mask_counts(c, drawing.issue, bits).items():
         variant = content.variant(mask)
         subject = subject_for(variant, content, both)
         shares.append(Share(readers, len(variant.items), subject, mask))
