@@ -204,7 +204,7 @@ def sign_up_form(number: int) -> dict[str, str]:
     return {
         "address": f"new{number}@example.org",
         "newsletter": "weekly",
-        "interests": "everything",
+        "what": "everything",
         "rhythm": "weekly",
         "consent": "yes",
     }
