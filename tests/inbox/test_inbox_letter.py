@@ -67,7 +67,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_hostile_mails_end_in_a_value_in_good_time(what):
-    began = time.perf_counter()
+    began = time.process_time()
     for whole in (False, True):
         found = read_letter(HOSTILE[what], whole=whole)
         assert isinstance(found, (Letter, Unreadable))
@@ -76,7 +76,7 @@ def test_hostile_mails_end_in_a_value_in_good_time(what):
             text = repr(found)
             assert "\\x00" not in text
             text.encode(errors="surrogateescape")
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
