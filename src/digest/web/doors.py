@@ -116,6 +116,7 @@ PAGES: tuple[Page, ...] = (
         do=sign_in,
         query={"next": TEXT},
         form={"name": TEXT, "password": TEXT, "next": TEXT},
+        apart=True,
     ),
     Page("/desk/sign-out", "signing out", do=sign_out, form={"csrf": TEXT}, does="viewer"),
 )

@@ -20,6 +20,9 @@ _SECONDS = 30.0
 #: How long the pages wait at their end for the one notice that is being submitted.
 _GRACE_SECONDS = 20.0
 
+#: How long a notice waits at most for the readers who wait for a page.
+_PATIENCE_SECONDS = 0.5
+
 log = logging.getLogger(__name__)
 
 
@@ -38,10 +41,14 @@ def sending(web: Web, seconds: float = _SECONDS) -> Iterator[None]:
 
 
 def _work(web: Web, ending: Event, seconds: float) -> None:
+    def stop() -> bool:
+        web.traffic.wait_until_quiet(_PATIENCE_SECONDS)
+        return ending.is_set()
+
     while not ending.is_set():
         web.queued.clear()
         try:
-            notices.send_due(web.current(), should_stop=ending.is_set)
+            notices.send_due(web.current(), should_stop=stop)
         except Exception:
             # Whatever it was, the next notices must leave; what was lost in it is uncertain.
             log.exception("notices could not be sent; tried again in a while")

@@ -16,6 +16,7 @@ from digest.errors import ConfigError, Problem
 from digest.issues.words import day
 from digest.web.limits import Limiter
 from digest.web.remembered import Remembered
+from digest.web.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,6 +63,7 @@ class Web:
     limiter: Limiter = field(default_factory=Limiter)
     #: Set by whoever queued a notice, so that it leaves soon.
     queued: Event = field(default_factory=Event)
+    traffic: Traffic = field(default_factory=Traffic)
     #: Through which readers' changes go, one at a time.
     turnstile: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "turnstile"))
 

@@ -64,6 +64,8 @@ class Page:
     looks: Literal["viewer", "editor"] | None = None
     #: The role it takes to do. With one, the form must also carry the session's CSRF token.
     does: Literal["viewer", "editor"] | None = None
+    #: What is done takes long by design, as a password does: no reader waits behind it.
+    apart: bool = False
 
     @property
     def methods(self) -> list[str]:
@@ -90,15 +92,16 @@ def route(web: Web, page: Page) -> Route:
     """The page as Starlette takes it."""
 
     async def endpoint(request: Request) -> Response:
-        request.state.form = FormData()
-        if request.method == "POST" and page.form is not None:
-            request.state.form = await _form(request)
-        if request.method == "POST" and page.does is None:
-            # Readers' changes go one after the other: SQLite writes so anyway, and threads that
-            # wait for each other take the time of those that work.
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(web.turnstile, _respond, web, page, request)
-        return await run_in_threadpool(_respond, web, page, request)
+        with web.traffic:
+            request.state.form = FormData()
+            if request.method == "POST" and page.form is not None:
+                request.state.form = await _form(request)
+            if request.method == "POST" and page.does is None and not page.apart:
+                # Readers' changes go one after the other: SQLite writes so anyway, and threads
+                # that wait for each other take the time of those that work.
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(web.turnstile, _respond, web, page, request)
+            return await run_in_threadpool(_respond, web, page, request)
 
     return Route(page.path, endpoint, methods=page.methods)
 
