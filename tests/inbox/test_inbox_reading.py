@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from digest.bootstrap import bootstrap
 from digest.cli import main
 from digest.inbox.boxes.maildir import MaildirBox
+from digest.readers.erasure import erase_address
+from digest.store import readers
 from digest.store.runs import list_runs
 from digest_prefect import chores
 from fakes.letters import UNSUBSCRIBE, letter
@@ -166,6 +169,21 @@ def test_a_token_that_was_cut_does_not_keep_its_reader(office):
     office.post(letter(f"unsubscribe {forged}", sender="bob@example.org"))
     assert counts(office.read()) == LEFT
     assert office.state("bob") == "ended"
+
+
+def test_an_old_mail_takes_off_its_sender_who_was_erased_and_came_back(any_office):
+    """What the old link meant is gone; its newsletter still comes, to the same address."""
+    any_office.reader("ann")
+    app, old = any_office.app, any_office.token("ann")
+    erase_address(app.store, app.secret, "ann@example.org", app.clock() - timedelta(days=20))
+    for newsletter in ("weekly", "monthly"):
+        any_office.reader("ann", newsletter)
+        with app.store.write() as c:
+            readers.activate(c, any_office.ids["ann", newsletter], app.clock() - timedelta(days=10))
+    any_office.post(letter(f"unsubscribe {old}"))
+    assert counts(any_office.read()) == LEFT
+    assert any_office.state("ann") == "ended"
+    assert any_office.state("ann", "monthly") == "active"
 
 
 def test_one_who_waits_for_confirmation_may_leave_too(office):

@@ -377,6 +377,16 @@ def test_a_link_pauses_what_is_active_alone(any_store, reader, now):
     assert pause(any_store, LONDON, 10**9, until, now).outcome is Gone.UNKNOWN
 
 
+def test_a_link_in_a_mail_makes_no_pause_shorter(any_store, config, reader, now):
+    """Whoever holds a mail that was passed on must not bring its reader mail sooner."""
+    change(any_store, config, reader, weekly(until=date(2027, 9, 1)), now)
+    found = of(any_store, reader)
+    result = pause(any_store, LONDON, found.id, date(2026, 12, 22), now)
+    assert (result.outcome, result.at) == (Gone.PAUSED, found.paused_until)
+    assert of(any_store, reader).paused_until == found.paused_until
+    assert [form for _, form, _ in history(any_store)] == ["settings page"]
+
+
 def test_a_suppressed_reader_changes_nothing_but_may_leave(any_store, config, reader, now):
     with any_store.write() as c:
         readers.suppress(c, "ann@example.org", readers.Suppression("asked", "test", now))

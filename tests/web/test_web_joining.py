@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
+from threading import Event
+from time import sleep
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import delete, select
@@ -12,8 +16,9 @@ from sqlalchemy import delete, select
 from digest import notices
 from digest.mail.addresses import parse_address
 from digest.model import Interests, Rhythm
-from digest.readers.erasure import erase_reader
-from digest.readers.sign_up import Asked, ask
+from digest.readers.erasure import erase_address, erase_reader
+from digest.readers.sign_up import Asked, Joined, ask
+from digest.readers.sign_up import confirm as confirm_step
 from digest.readers.tokens import make_token
 from digest.readers.wishes import Wish
 from digest.store import tables
@@ -458,6 +463,30 @@ def test_an_erased_reader_comes_back_by_their_own_mail_unless_suppressed(any_hou
     confirm(any_client, mailed(any_house, any_client))
     _, again = rows(any_house, tables.subscribers)
     assert again.address == "ann@example.org"
+
+
+def test_an_erasure_takes_who_is_just_confirming(any_house, any_client):
+    """Whoever is made a subscriber beside it is forgotten as well."""
+    path, app, begun = mailed(any_house, any_client), any_house.app, Event()
+    shown = seen(any_client.get(path))
+
+    @contextmanager
+    def slow():
+        with app.store.write() as c:
+            yield c
+            begun.set()
+            sleep(0.2)
+
+    token, store = path.rpartition("/")[2], SimpleNamespace(write=slow)
+    with ThreadPoolExecutor(1) as pool:
+        confirming = pool.submit(
+            confirm_step, store, app.config, app.secret, token, seen=shown, now=app.clock()
+        )
+        assert begun.wait(10)
+        erase_address(app.store, app.secret, "ann@example.org", app.clock())
+        assert confirming.result().outcome is Joined.CONFIRMED
+    assert [row.address for row in rows(any_house, tables.subscribers)] == [None]
+    assert subscriptions(any_house)["weekly"].state == "ended"
 
 
 def test_a_newsletter_that_is_gone_is_left_out_and_named(house, client):

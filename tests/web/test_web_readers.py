@@ -132,6 +132,14 @@ def test_a_pause_instead(house, client, months, until, words):
     assert f"It is paused until {words}." in client.get(house.leave_path("ann")).text
 
 
+def test_a_longer_pause_stays_and_is_told(house, client):
+    house.reader("ann")
+    path = f"{house.leave_path('ann')}/pause"
+    client.post(path, data={"for": "3"})
+    assert "is paused until 23 February 2027" in client.post(path, data={"for": "1"}).text
+    assert paused_until(house, "ann") == datetime(2027, 2, 23, tzinfo=UTC)
+
+
 def test_a_pause_names_the_archive_where_there_is_one(house, client):
     house.reader("ann")
     path = f"{house.leave_path('ann')}/pause"

@@ -198,7 +198,10 @@ def _meant(app: App, wish: ByToken | ByAddress, letter: Letter) -> list[Taken]:
         if number is not None:
             with app.store.read() as c:
                 found = queries.taken(c, number)
-            return [found] if found else []
+                if found is None or found.state != "ended" or wish.sender is None:
+                    return [found] if found else []
+                # Who was erased and came back has another one now, and may have an old mail.
+                return [found, *queries.taken_by(c, wish.sender.key, {found.newsletter})]
     if wish.sender is None:
         return []
     newsletters = {*newsletters_meant(letter, app.config.newsletters)}

@@ -15,7 +15,7 @@ from digest.errors import UsageError
 from digest.mail.addresses import AddressProblem, parse_address
 from digest.readers.tokens import keyed_hash
 from digest.store import erasing
-from digest.store.dialect import lock_freezing
+from digest.store.dialect import lock_address, lock_freezing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -68,6 +68,8 @@ def erase_address(
     address_hash = keyed_hash(secret, parsed.key)
     with store.write() as c:
         lock_freezing(c)
+        # Who is just signing up or confirming is waited for, and forgotten as well.
+        lock_address(c, parsed.key)
         known = erasing.Known(erasing.subscriber_of(c, parsed.key), parsed.key, address_hash)
         erased = _erase(c, known, now)
         if dry_run:

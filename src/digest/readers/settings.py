@@ -152,7 +152,10 @@ def join(
 def pause(
     store: Store, zone: ZoneInfo, subscription_id: int, until: date, now: datetime
 ) -> GoneResult:
-    """By the link of a mail: nothing of this newsletter comes before that day begins."""
+    """By the link of a mail: nothing of this newsletter comes before that day begins.
+
+    A longer pause stays: whoever has the mail must not bring its reader mail sooner.
+    """
     moment = start_of(until, zone)
     with store.write() as c:
         found = queries.subscription(c, subscription_id, held=True)
@@ -160,7 +163,10 @@ def pause(
             return GoneResult(Gone.UNKNOWN)
         if not found.active:
             return GoneResult(Gone.NOT_ACTIVE, found.newsletter, found.ended_at)
-        if found.pause(now) != moment:
+        earlier = found.pause(now)
+        if earlier is not None and earlier >= moment:
+            moment = earlier
+        else:
             queries.choose(c, replace(found, paused_until=moment))
             text = pause_words(moment, zone)
             add_consents(c, [consent(found, "paused", MAIL_LINK, text, now)])

@@ -143,7 +143,9 @@ def _held(c: Connection, sign_up_id: int) -> SignUp | None:
     found = sign_ups.sign_up(c, sign_up_id)
     if found is None:
         return None
-    # The subscriber first, as everywhere: an erasure on its way is waited for.
+    # An erasure on its way is waited for, and so is one of an address that is no subscriber yet.
+    # Then the subscriber, first of the rows as everywhere.
+    lock_address(c, found.address_key)
     readers.hold_subscribers(c, [found.address_key])
     return sign_ups.sign_up(c, sign_up_id, held=True)
 

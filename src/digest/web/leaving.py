@@ -102,10 +102,10 @@ def take_a_break(web: Web, request: Request) -> Response:
     if until is None:
         raise HTTPException(400, "Choose one, two or three months. Nothing was changed.")
     result = pause(app.store, app.config.site.zone, number, until, app.clock())
-    return _paused(web, app, request, result, until)
+    return _paused(web, app, request, result)
 
 
-def _paused(web: Web, app: App, request: Request, result: GoneResult, until: date) -> Response:
+def _paused(web: Web, app: App, request: Request, result: GoneResult) -> Response:
     if result.outcome is Gone.UNKNOWN:
         raise unknown_link()
     if result.outcome is Gone.NOT_ACTIVE and result.at is not None:
@@ -114,10 +114,11 @@ def _paused(web: Web, app: App, request: Request, result: GoneResult, until: dat
     if result.outcome is Gone.NOT_ACTIVE:
         said = "There is nothing to pause: it has not been confirmed yet."
         return web.message(f"{title} does not come yet", said)
+    assert result.at is not None
     return web.page(
         "paused.html",
         newsletter=title,
-        until=spoken(until),
+        until=spoken(result.at.astimezone(app.config.site.zone).date()),
         archive=archive_of(app.config, result.newsletter),
         token=request.path_params["token"],
     )
