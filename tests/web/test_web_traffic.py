@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from threading import Event, Thread
 
+import pytest
+
 from digest.web.traffic import Traffic
 
 
@@ -46,10 +48,8 @@ def test_it_waits_no_longer_than_said():
 
 def test_a_page_that_fails_is_over_too():
     traffic = Traffic()
-    try:
-        with traffic:
-            raise LookupError
-    except LookupError:
-        thread, passed = waiting(traffic, 60)
+    with pytest.raises(LookupError), traffic:
+        raise LookupError
+    thread, passed = waiting(traffic, 60)
     assert passed.wait(10)
     thread.join()
