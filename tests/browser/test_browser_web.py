@@ -164,7 +164,9 @@ def test_a_page_asks_only_us_and_the_blog(
         page.close()
 
 
-def test_the_frames_show_the_mail_at_both_widths(browser: Browser, served: Served) -> None:
+def test_the_frames_show_the_mail_at_both_widths_and_its_links_open_beside_them(
+    browser: Browser, served: Served, blog: SampleServer
+) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
@@ -179,7 +181,11 @@ def test_the_frames_show_the_mail_at_both_widths(browser: Browser, served: Serve
     assert widths[0] > 640
     assert widths[1] == 375
     assert said == []
-    page.close()
+    with page.expect_popup() as opened:
+        page.frame_locator("iframe.phone").locator("h2 a").first.click()
+    assert opened.value.url.startswith(blog.url)
+    assert page.url == served.path("preview")
+    page.context.close()
 
 
 def test_a_reader_leaves_by_the_button_of_the_page(browser: Browser, served: Served) -> None:

@@ -49,6 +49,7 @@ def pages(house):
         "archive": "/archive/weekly",
         "preview": preview,
         "mail": f"{preview}/mail",
+        "frame": f"{preview}/frame",
         "text": f"{preview}/text",
         "look": house.look_path(),
         "lost": "/nope",
@@ -66,7 +67,7 @@ def test_every_page_is_guarded(client, pages):
         policy = headers["content-security-policy"]
         assert policy.startswith("default-src 'none'")
         assert "frame-ancestors 'self'" in policy
-        is_mail = name in {"mail", "sent"}
+        is_mail = name in {"mail", "frame", "sent"}
         assert ("unsafe-inline" in policy) == ("sandbox" in policy) == is_mail
         if name not in {"style", "issue", "sent", "archive"}:
             assert headers["cache-control"] == "no-store"

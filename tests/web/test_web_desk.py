@@ -14,7 +14,7 @@ from digest.issues import desk
 from digest.mail.pace import Pace, lasts, through_at
 from digest.model import Act
 from digest.store import tables
-from digest.web.desk_issue import in_scheme
+from digest.web.desk_issue import VIEWS, in_scheme
 from digest.web.desk_who import as_csv
 
 from .conftest import NOW, sign_in
@@ -219,11 +219,18 @@ def test_the_mail_is_what_goes_out_and_its_views_are_called_views(stocked, maya)
         assert "sandbox" in policy
         assert "frame-ancestors 'self'" in policy
     assert maya.get(f"{path}/mail?view=plain").content == sent.content
-    for part in ("", "/mail"):
+    for part in ("", "/mail", "/frame"):
         assert maya.get(f"{path}{part}?view=nope").status_code == 404
     page = maya.get(f"{path}?view=dark").text
     assert "not byte for byte what is sent" in page
-    assert f'{path}/mail?mask=3&amp;view=dark"' in page
+    assert page.count(f'src="{path}/frame?mask=3&amp;view=dark"') == 2
+    assert f'href="{path}/mail?mask=3&amp;view=dark"' in page
+    for view in VIEWS:
+        alone, framed = (maya.get(f"{path}/{part}?view={view}") for part in ("mail", "frame"))
+        assert framed.text.replace('<head><base target="_blank">', "<head>", 1) == alone.text
+        assert framed.text != alone.text
+        for header in ("content-security-policy", "referrer-policy"):
+            assert framed.headers[header] == alone.headers[header]
 
 
 def test_a_view_changes_no_word_of_a_post():
@@ -291,14 +298,14 @@ def test_every_state_has_its_page(house, editor, state):
 
 def test_no_issue_no_page(house, editor):
     for number in ("9", "0", "x", "-1", str(2**63), "9" * 400):
-        for part in ("", "/account", "/mail", "/text", "/who"):
+        for part in ("", "/account", "/mail", "/frame", "/text", "/who"):
             assert editor.get(f"/desk/issues/{number}{part}").status_code == 404
 
 
 def test_looking_changes_nothing(stocked, maya):
     issue = stocked.draft()
     before = stocked.dump()
-    for part in ("", "/account", "/mail", "/text", "/who", "?view=dark"):
+    for part in ("", "/account", "/mail", "/frame", "/text", "/who", "?view=dark"):
         for _ in range(2):
             assert maya.get(f"/desk/issues/{issue.id}{part}").status_code == 200
     assert stocked.dump() == before

@@ -541,7 +541,7 @@ def test_below_a_path_a_decision_leads_back_below_it(house):
     client.post("/letters/desk/sign-in", data=fields)
     page = client.get("/letters/desk/issues/1").text
     assert 'action="/letters/desk/issues/1/decide"' in page
-    assert 'src="/letters/desk/issues/1/mail?' in page
+    assert 'src="/letters/desk/issues/1/frame?' in page
     csrf = page.partition('name="csrf" value="')[2].partition('"')[0]
     form = {"csrf": csrf, "decision": "hold"}
     answer = client.post("/letters/desk/issues/1/decide", data=form)

@@ -68,7 +68,7 @@ def test_the_page_tells_what_an_editor_must_know(stocked, any_client):
 def test_looking_at_a_preview_changes_nothing(stocked, any_client):
     path = stocked.preview_path(stocked.draft().id)
     before = stocked.dump()
-    for part in ("", "/mail", "/text") * 2:
+    for part in ("", "/mail", "/frame", "/text") * 2:
         assert any_client.get(path + part).status_code == 200
         assert any_client.head(path + part).status_code == 200
     assert stocked.dump() == before
@@ -152,7 +152,7 @@ def test_forged_preview_tokens_are_no_pages(house, client):
         house.preview_path(99),
         "/preview/1",
     ):
-        for part in ("", "/mail", "/text"):
+        for part in ("", "/mail", "/frame", "/text"):
             assert client.get(bad + part).status_code == 404, bad
 
 

@@ -20,6 +20,7 @@ from digest.store import desk as queries
 from digest.store import issues as issue_store
 from digest.up.connection import read_connection
 from digest.web.frame import desk_page
+from digest.web.framed import framed
 from digest.web.progress import lines_of
 from digest.web.routing import NUMBER, TEXT, Page
 from digest.web.shield import MAIL_POLICY
@@ -116,7 +117,8 @@ def show_issue(
         for name, words in VIEWS.items()
     ]
     values["view"] = view
-    values["frame_url"] = f"{path}/mail?{urlencode({'mask': mask, 'view': view})}"
+    query = urlencode({"mask": mask, "view": view})
+    values |= {"mail_url": f"{path}/mail?{query}", "frame_url": f"{path}/frame?{query}"}
     return desk_page(web, request, "desk/issue.html", "issues", status, **values)
 
 
@@ -129,10 +131,18 @@ def account_page(web: Web, request: Request) -> Response:
 
 def mail(web: Web, request: Request) -> Response:
     """The mail's HTML, byte for byte; or, asked for so, as a program in that light shows it."""
+    return _mail(request, _file(web, request, "issue.html"))
+
+
+def frame(web: Web, request: Request) -> Response:
+    """The mail for the frames of its page."""
+    return _mail(request, framed(_file(web, request, "issue.html").decode()).encode())
+
+
+def _mail(request: Request, html: bytes) -> Response:
     view = request.query_params.get("view", "")
     if view not in VIEWS:
         raise HTTPException(404)
-    html = _file(web, request, "issue.html")
     policy = MAIL_POLICY
     if "plain" in view:
         policy = policy.replace("img-src http: https: data:", "img-src 'none'")
@@ -210,6 +220,13 @@ PAGES: tuple[Page, ...] = (
     Page("/desk/issues/{issue:int}", "one issue", look=issue_page, looks="viewer", query=_QUERY),
     Page("/desk/issues/{issue:int}/account", "its account", look=account_page, looks="viewer"),
     Page("/desk/issues/{issue:int}/mail", "its HTML", look=mail, looks="viewer", query=_QUERY),
+    Page(
+        "/desk/issues/{issue:int}/frame",
+        "it, for a frame",
+        look=frame,
+        looks="viewer",
+        query=_QUERY,
+    ),
     Page(
         "/desk/issues/{issue:int}/text",
         "its text",

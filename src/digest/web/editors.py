@@ -21,6 +21,7 @@ from digest.links import fields_of_look
 from digest.model import Rhythm
 from digest.readers.tokens import read_token
 from digest.web import variants
+from digest.web.framed import framed
 from digest.web.routing import NUMBER, TEXT, Page
 from digest.web.shield import MAIL_POLICY
 from digest.web.shown import file_of, shown_issue, shown_variant, values_of
@@ -42,6 +43,10 @@ def preview_mail(web: Web, request: Request) -> Response:
     return _mail(_of_token(web, request))
 
 
+def preview_frame(web: Web, request: Request) -> Response:
+    return _frame(_of_token(web, request))
+
+
 def preview_text(web: Web, request: Request) -> Response:
     return _text(_of_token(web, request))
 
@@ -53,6 +58,10 @@ def look_page(web: Web, request: Request) -> Response:
 
 def look_mail(web: Web, request: Request) -> Response:
     return _mail(_of_query(web, request))
+
+
+def look_frame(web: Web, request: Request) -> Response:
+    return _frame(_of_query(web, request))
 
 
 def look_text(web: Web, request: Request) -> Response:
@@ -102,8 +111,16 @@ def _of_query(web: Web, request: Request) -> Shown:
 
 def _mail(found: Shown) -> Response:
     """The mail's HTML, byte for byte."""
-    html = file_of(found, "issue.html")
-    return HTMLResponse(html, headers={"Content-Security-Policy": MAIL_POLICY})
+    return _html(file_of(found, "issue.html"))
+
+
+def _frame(found: Shown) -> Response:
+    """The mail for the frames of its page."""
+    return _html(framed(file_of(found, "issue.html").decode()))
+
+
+def _html(content: bytes | str) -> Response:
+    return HTMLResponse(content, headers={"Content-Security-Policy": MAIL_POLICY})
 
 
 def _text(found: Shown) -> Response:
@@ -123,8 +140,10 @@ _LOOK = {
 PAGES: tuple[Page, ...] = (
     Page("/preview/{token}", "an issue as it goes out", look=preview_page, query=_MASK),
     Page("/preview/{token}/mail", "its HTML", look=preview_mail, query=_MASK),
+    Page("/preview/{token}/frame", "it, for a frame", look=preview_frame, query=_MASK),
     Page("/preview/{token}/text", "its text", look=preview_text, query=_MASK),
     Page("/look", "what would be composed", look=look_page, query=_LOOK),
     Page("/look/mail", "its HTML", look=look_mail, query=_LOOK),
+    Page("/look/frame", "it, for a frame", look=look_frame, query=_LOOK),
     Page("/look/text", "its text", look=look_text, query=_LOOK),
 )

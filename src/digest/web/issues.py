@@ -17,6 +17,7 @@ from digest.store import accounts, published
 from digest.store.accounts import StoredVariant
 from digest.web import reading
 from digest.web.caching import shared
+from digest.web.framed import framed
 from digest.web.places import known, open_page, place_of
 from digest.web.routing import Page
 from digest.web.shield import MAIL_POLICY
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 
 _SCOPE = re.compile(r"all|(series|theme)-[a-z0-9-]{1,40}")
 _PERIOD = re.compile(r"[A-Za-z0-9.:-]{1,40}")
-_HEAD = re.compile(r"<head[^>]*>")
-#: A frame may not become another page, so that a link of a mail must open beside it. It is the
-#: one thing in which the frame's mail differs from the mail by itself.
-_BESIDE = '<base target="_blank">'
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +76,7 @@ def issue_mail(web: Web, request: Request) -> Response:
 
 def issue_frame(web: Web, request: Request) -> Response:
     """The mail for the frame of its page."""
-    html = _find(web, request).html
-    return _mail(request, _HEAD.sub(lambda head: head[0] + _BESIDE, html, count=1))
+    return _mail(request, framed(_find(web, request).html))
 
 
 def _mail(request: Request, html: str) -> Response:

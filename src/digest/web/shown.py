@@ -132,6 +132,7 @@ def values_of(found: Shown, path: str, query: str) -> dict[str, Any]:
         "text": made.files.get("issue.txt", b"").decode(),
         "page_url": partial(variants.with_mask, path, query),
         "mail_url": variants.with_mask(f"{path}/mail", query, chosen.mask),
+        "frame_url": variants.with_mask(f"{path}/frame", query, chosen.mask),
         "text_url": variants.with_mask(f"{path}/text", query, chosen.mask),
     }
 
