@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, TypeAlias
@@ -232,6 +232,23 @@ def test_import_never_resurrects(any_store, load_any, now):
     assert list(list_subscribers(any_store)) == before
 
 
+def test_who_left_everything_is_brought_back_by_no_older_consent(any_store, load_any, now):
+    """Not for another newsletter either: "no newsletter of ours" is what they were told."""
+    load_any(HEADER + ADA + BO)
+    leave = partial(end_subscription, any_store, newsletter="weekly", reason="unsubscribed")
+    leave(address="ada@example.org", now=now - timedelta(days=3))
+    other = (ADA + BO).replace("weekly", "monthly")
+
+    report = load_any(HEADER + other)
+    assert (report.added, report.refused) == (1, 1)
+    [problem] = report.problems
+    assert problem.message == "unsubscribed on 19 November 2026; only the reader can come back"
+    # What somebody agreed to since, or of several newsletters, is another matter.
+    leave(address="bo@example.org", now=now)
+    report = load_any(HEADER + other.replace("2026-01-05", "2026-11-21"))
+    assert (report.added, report.unchanged) == (1, 1)
+
+
 def test_import_again_changes_nothing(any_store, load_any):
     load_any(HEADER + ADA)
     before = list(list_subscribers(any_store))
@@ -337,7 +354,7 @@ def test_two_imports_at_once_in_opposite_orders(any_store, config, tmp_path, now
 
 _IMPORT = """
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from sqlalchemy import event
 from digest.config import Config, StoreSettings

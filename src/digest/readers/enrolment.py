@@ -1,7 +1,8 @@
 """Who may be enrolled, decided the same way for a sign-up, an operator and an import.
 
 Two rules come before everything: a suppressed address stays suppressed, and a reader who
-left, or was erased, comes back only by their own mail.
+left, or was erased, comes back only by their own mail. Who left all they had said no to what
+they agreed to before then, of other newsletters as well.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from digest.readers.words import UNSUBSCRIBED
 from digest.store import readers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
 
     from sqlalchemy.engine import Connection
@@ -61,6 +63,8 @@ class Enrolment:
 
     outcome: Enrolled
     before: Standing | None
+    #: What the reader left: it, or the last of all they had.
+    left: Standing | None
     #: Of the address, or what an erasure left of one.
     suppression: Suppression | None
     #: When the address was erased, where its reader has not come back since.
@@ -68,14 +72,14 @@ class Enrolment:
 
 
 def decide(
-    offer: Offer, before: Standing | None, suppression: Suppression | None, *, erased: bool
+    offer: Offer, before: Standing | None, suppression: Suppression | None, *, gone: bool
 ) -> Enrolled:
-    """What becomes of an offer."""
+    """What becomes of an offer; `gone`: its reader left, or was erased."""
     if suppression is not None:
         return Enrolled.SUPPRESSED
     if before is not None and before.state == "active":
         return Enrolled.UNCHANGED
-    if erased or (before is not None and before.ended_at is not None):
+    if gone:
         return Enrolled.PENDING if offer.may_ask else Enrolled.LEFT
     return Enrolled.PENDING if offer.consent_at is None else Enrolled.ACTIVE
 
@@ -104,10 +108,12 @@ def enrol(
     }
     ids = readers.add_subscribers(c, welcome, now)
     standings = readers.standings_of(c, welcome)
+    leavings = _leavings(standings.values())
     enrolments = [
         _enrolment(
             offer,
             standings.get((offer.address.key, offer.newsletter)),
+            leavings.get(offer.address.key),
             suppressions.get(offer.address.key),
             erasures.get(offer.address.key),
         )
@@ -117,11 +123,35 @@ def enrol(
     return enrolments
 
 
+def _leavings(standings: Collection[Standing]) -> dict[str, Standing]:
+    """By address key, the last leaving of readers who left and have nothing now."""
+    have = {one.address_key for one in standings if one.state == "active"}
+    ended = [
+        (one.ended_at, one.id, one)
+        for one in standings
+        if one.ended_at and one.ended_reason == UNSUBSCRIBED and one.address_key not in have
+    ]
+    return {one.address_key: one for _, _, one in sorted(ended)}
+
+
 def _enrolment(
-    offer: Offer, before: Standing | None, suppression: Suppression | None, erasure: Erasure | None
+    offer: Offer,
+    before: Standing | None,
+    leaving: Standing | None,
+    suppression: Suppression | None,
+    erasure: Erasure | None,
 ) -> Enrolment:
-    outcome = decide(offer, before, suppression, erased=erasure is not None)
-    return Enrolment(outcome, before, suppression, erasure.at if erasure else None)
+    left = before if before is not None and before.ended_at is not None else None
+    if left is None and leaving is not None and _is_older(offer, leaving):
+        left = leaving
+    outcome = decide(offer, before, suppression, gone=left is not None or erasure is not None)
+    return Enrolment(outcome, before, left, suppression, erasure.at if erasure else None)
+
+
+def _is_older(offer: Offer, leaving: Standing) -> bool:
+    """Whether the consent that is offered was given before its reader left."""
+    agreed, left = offer.consent_at, leaving.ended_at
+    return agreed is not None and left is not None and agreed <= left
 
 
 def _store(

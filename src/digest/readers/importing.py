@@ -231,5 +231,5 @@ def _refusal(enrolment: Enrolment) -> str:
         return f"this address {suppressed_since(enrolment.suppression)}"
     if enrolment.erased_at is not None:
         return f"this address {erased_on(enrolment.erased_at)}"
-    assert enrolment.before is not None
-    return left_on(enrolment.before)
+    assert enrolment.left is not None
+    return left_on(enrolment.left)

@@ -138,15 +138,15 @@ def subscribe(
 
 
 def _said(offer: Offer, enrolment: Enrolment) -> str:
-    address, before = offer.address.display, enrolment.before
+    address, left = offer.address.display, enrolment.left
     if enrolment.suppression is not None:
         return f"{address} {suppressed_since(enrolment.suppression)}"
     if enrolment.outcome is Enrolled.UNCHANGED:
         return f"{address} is subscribed to {offer.newsletter} already; nothing was changed"
     if enrolment.outcome is Enrolled.ACTIVE:
         return f"{address} is subscribed to {offer.newsletter}"
-    if before is not None and before.ended_at is not None:
-        return f"{address} {left_on(before)}; the opt-in mail asks them"
+    if left is not None:
+        return f"{address} {left_on(left)}; the opt-in mail asks them"
     if enrolment.erased_at is not None:
         return f"{address} {erased_on(enrolment.erased_at)}; the opt-in mail asks them"
     return f"{address} is subscribed to {offer.newsletter} as soon as the reader confirms"
