@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -21,7 +22,10 @@ from digest import notices
 from digest.readers.tokens import make_token
 from digest.settings import load_config
 from digest.store import tables
+from digest.store.dialect import lock_freezing
 from digest.web.app import make_app
+
+from .conftest import build, client_of
 
 SERIES = "series:ipc"
 
@@ -528,6 +532,24 @@ def test_being_forgotten_takes_a_tick_and_a_button(ann):
     left = {name: rows for name, rows in ann.house.dump().items() if "ann@" in "".join(rows)}
     assert left == {}
     assert subscription(ann.house).state == "ended"
+
+
+def test_who_is_being_forgotten_while_an_issue_freezes_keeps_nobody_from_leaving(
+    new_postgres, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("DIGEST_LINKS_URL", raising=False)
+    house = build(new_postgres("digest"), tmp_path / "home")
+    for name in ("ann", "bob"):
+        house.reader(name)
+    with client_of(house) as client, ThreadPoolExecutor(2) as pool:
+        with house.app.store.write() as c:
+            lock_freezing(c)
+            erasing = pool.submit(client.post, f"{me(house, 1)}/erase", data={"sure": "yes"})
+            assert wait([erasing], 0.5).not_done
+            leaving = pool.submit(client.post, house.leave_path("bob"))
+            assert wait([leaving], 5).done
+        assert (erasing.result().status_code, leaving.result().status_code) == (200, 200)
+    assert (house.state("ann"), house.state("bob")) == ("ended", "ended")
 
 
 def test_after_being_forgotten_the_link_opens_nothing(ann):
