@@ -2,8 +2,12 @@
 
 import json
 import stat
+from datetime import UTC, datetime
 
 import pytest
+
+from digest.bootstrap import bootstrap
+from digest.store.tables import subscriptions
 
 
 @pytest.fixture
@@ -34,6 +38,13 @@ def test_export_prints_one_document_or_writes_it_for_its_owner_alone(stocked, re
 )
 def test_export_of_nobody(stocked, arguments, said):
     assert said in stocked.run("readers", "export", *arguments, code=2).err
+
+
+def test_a_pause_stands_in_the_list(stocked, reader):
+    with bootstrap(stocked.home) as app, app.store.write() as c:
+        c.execute(subscriptions.update().values(paused_until=datetime(2099, 12, 24, tzinfo=UTC)))
+    assert "paused until Thu 24 Dec 2099" in stocked.run("readers", "list").out
+    assert stocked.json("readers", "list")[0]["paused_until"] == "2099-12-24T00:00:00+00:00"
 
 
 def test_export_that_cannot_be_written(stocked, reader, tmp_path):

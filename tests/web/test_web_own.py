@@ -251,10 +251,11 @@ def test_an_older_tab_brings_back_nobody_who_left(mine):
 
 def test_a_newsletter_is_stopped_and_had_again(ann):
     stopped = ann.post("/stop", newsletter="weekly")
-    assert (stopped.status_code, stopped.headers["location"]) == (303, f"{ann.path}?done=stopped")
+    to = f"{ann.path}?done=stopped&of=weekly"
+    assert (stopped.status_code, stopped.headers["location"]) == (303, to)
     assert subscription(ann.house).state == "ended"
-    page = ann.get("?done=stopped").text
-    assert "Stopped" in page
+    page = ann.get("?done=stopped&of=weekly").text
+    assert "Stopped: no more of The weekly digest will be sent to you." in page
     assert "You get no newsletter from us." in page
     assert "Get it again" in page
     ann.house.turn(hours=1)
@@ -435,10 +436,10 @@ def test_other_tokens_open_nothing(mine):
             answer = mine.client.post(
                 f"/me/{each}{end}", data={"sure": "yes", "newsletter": "weekly", "cap": "1"}
             )
-            assert answer.status_code in ({405} if end == "/data" else {404}), (each, end)
+            assert answer.status_code in {400, 404, *({405} if end == "/data" else ())}, (each, end)
             if end in ENDS[:3]:
                 looked = mine.client.get(f"/me/{each}{end}")
-                assert looked.status_code == 404
+                assert looked.status_code in {400, 404}
                 assert "Ann" not in looked.text
                 assert "ann@" not in looked.text
     assert house.dump() == before

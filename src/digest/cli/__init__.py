@@ -56,7 +56,7 @@ def _options(
 
 for room in (check, posts, issues, decisions, ledger, overdue, store, up, web):
     room.add_to(app)
-app.add_typer(readers.app, name="readers", help="Subscribers: add, import, list, leave.")
+app.add_typer(readers.app, name="readers", help="Subscribers: add, import, list, export, erase.")
 app.add_typer(editors.app, name="editors", help="Accounts of the desk: add, list, change, disable.")
 app.add_typer(inbox.app, name="inbox", help="Mails that ask to leave: read them.")
 app.add_typer(social.app, name="social", help="Hashtag threads: plan, publish and see them.")

@@ -405,9 +405,12 @@ def tell_forecast(app: App, issue: Issue) -> None:
 
     shares = forecast(app.store, issue, app.week)
     readers = sum(share.readers for share in shares)
-    say(f"As things stand {readers} readers would get it, in {len(shares)} variants:")
+    people = "1 reader" if readers == 1 else f"{readers} readers"
+    variants = "1 variant" if len(shares) == 1 else f"{len(shares)} variants"
+    say(f"As things stand {people} would get it, in {variants}:")
     for share in shares:
-        say(f"  {share.readers:>5} with {share.posts} posts: {share.subject}")
+        posts = "1 post" if share.posts == 1 else f"{share.posts} posts"
+        say(f"  {share.readers:>5} with {posts}: {share.subject}")
 
 
 def account_words(account: Any) -> str:

@@ -29,6 +29,7 @@ from digest.cli.common import (
 if TYPE_CHECKING:
     from digest.bootstrap import App
     from digest.recording import RunRecord
+    from digest.store.readers import ListedSubscription
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -296,7 +297,7 @@ def list_(
                 (
                     line.address,
                     line.newsletter,
-                    "suppressed" if line.suppressed else line.state,
+                    _state(line, opened_app),
                     str(line.rhythm),
                     line.interests.key.replace("|", ", "),
                     when(line.consent_at, opened_app.config),
@@ -306,6 +307,15 @@ def list_(
             ("address", "newsletter", "state", "rhythm", "interests", "consent"),
         )
         say(f"{len(listed)} subscriptions.")
+
+
+def _state(line: ListedSubscription, opened_app: App) -> str:
+    if line.suppressed:
+        return "suppressed"
+    pause = line.paused_until
+    if line.state == "active" and pause and pause > opened_app.clock():
+        return f"paused until {when(pause, opened_app.config)}"
+    return line.state
 
 
 own_data.add_to(app)

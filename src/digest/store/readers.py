@@ -73,6 +73,7 @@ class ListedSubscription:
     consent_at: datetime | None
     ended_at: datetime | None
     ended_reason: str | None
+    paused_until: datetime | None
     suppressed: str | None
 
 
@@ -279,7 +280,7 @@ def listed(
     query = (
         select(
             *(s.id, subscribers.c.address, s.newsletter, s.state, s.interests, s.rhythm),
-            *(s.consent_source, s.consent_at, s.ended_at, s.ended_reason),
+            *(s.consent_source, s.consent_at, s.ended_at, s.ended_reason, s.paused_until),
             suppressions.c.reason.label("suppressed"),
         )
         .join_from(subscriptions, subscribers)

@@ -6,10 +6,12 @@ reader; nothing else is asked, and nothing is remembered in the browser.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, RedirectResponse
+from starlette.responses import RedirectResponse, Response
 
 from digest.readers.changes import SETTINGS_PAGE
 from digest.readers.erasure import erase_reader
@@ -18,14 +20,15 @@ from digest.readers.settings import Changed, change, go_on, join, leave, leave_e
 from digest.readers.tokens import read_token
 from digest.store import settings as queries
 from digest.web import own_form
+from digest.web.names import title_of
 from digest.web.routing import CHOICES, TEXT, Page, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
+    from digest.config import Config
     from digest.readers.settings import ChangeResult
     from digest.store.settings import Settings
     from digest.web.own_form import Typed
@@ -34,9 +37,9 @@ if TYPE_CHECKING:
 #: What is said after a change, by the word in the address that the browser is sent to.
 _DONE = {
     "saved": "Saved.",
-    "stopped": "Stopped: no more of it will be sent to you.",
-    "added": "It comes by mail from now on. Choose below what of it, and how often.",
-    "going-on": "The pause is over: it comes again.",
+    "stopped": "Stopped: no more of {} will be sent to you.",
+    "added": "{} comes by mail from now on. Choose below what of it, and how often.",
+    "going-on": "The pause is over: {} comes again.",
     "left": "You have left everything: no newsletter of ours will be sent to you.",
 }
 
@@ -76,7 +79,7 @@ def stop(web: Web, request: Request) -> Response:
         raise _no_such_newsletter()
     app = web.current()
     leave(app.store, found.id, SETTINGS_PAGE, app.clock())
-    return _back(web, request, "stopped")
+    return _back(web, request, "stopped", found.newsletter)
 
 
 def stop_all(web: Web, request: Request) -> Response:
@@ -96,7 +99,7 @@ def unpause(web: Web, request: Request) -> Response:
         return _lost(web)
     app, newsletter = web.current(), text_of(request, "newsletter")
     result = go_on(app.store, settings.subscriber_id, newsletter, app.clock())
-    return _changed(web, request, result, "going-on")
+    return _changed(web, request, result, "going-on", newsletter)
 
 
 def add(web: Web, request: Request) -> Response:
@@ -106,7 +109,7 @@ def add(web: Web, request: Request) -> Response:
         return _lost(web)
     app, newsletter = web.current(), text_of(request, "newsletter")
     result = join(app.store, app.config, settings.subscriber_id, newsletter, app.clock())
-    return _changed(web, request, result, "added")
+    return _changed(web, request, result, "added", newsletter)
 
 
 def data(web: Web, request: Request) -> Response:
@@ -119,7 +122,9 @@ def data(web: Web, request: Request) -> Response:
     if document is None:
         return _lost(web)
     headers = {"Content-Disposition": 'attachment; filename="my-data.json"'}
-    return JSONResponse(document, headers=headers)
+    # A person opens it: as `digest readers export` writes it, a line for each fact.
+    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    return Response(text, media_type="application/json", headers=headers)
 
 
 def look_erase(web: Web, request: Request) -> Response:
@@ -166,7 +171,7 @@ def _page(
         422 if faults else 200,
         token=token,
         address=settings.address,
-        done=_DONE.get(request.query_params.get("done", ""), ""),
+        done=_said(config, request),
         faults=faults,
         cards=own_form.cards(config, settings, form, now),
         caps=own_form.caps(settings, form),
@@ -177,17 +182,28 @@ def _page(
     )
 
 
-def _changed(web: Web, request: Request, result: ChangeResult, done: str) -> Response:
+def _changed(
+    web: Web, request: Request, result: ChangeResult, done: str, newsletter: str = ""
+) -> Response:
     if result.outcome is Changed.UNKNOWN:
         raise _no_such_newsletter()
     # The page itself says it where the address is never written to.
-    return _back(web, request, done)
+    return _back(web, request, done, newsletter)
 
 
-def _back(web: Web, request: Request, done: str) -> Response:
+def _back(web: Web, request: Request, done: str, newsletter: str = "") -> Response:
     """To the page, so that loading it again does nothing again."""
     token = request.path_params["token"]
-    return RedirectResponse(f"{web.prefix}/me/{token}?done={done}", 303)
+    said = urlencode({"done": done} | ({"of": newsletter} if newsletter else {}))
+    return RedirectResponse(f"{web.prefix}/me/{token}?{said}", 303)
+
+
+def _said(config: Config, request: Request) -> str:
+    """What was done, with the newsletter's title: there may be several on the page."""
+    of = request.query_params.get("of", "")
+    title = title_of(config, of) if of in config.newsletters else "it"
+    said = _DONE.get(request.query_params.get("done", ""), "").format(title)
+    return said[:1].upper() + said[1:]
 
 
 def _lost(web: Web) -> Response:
@@ -206,7 +222,7 @@ PAGES: tuple[Page, ...] = (
         "a reader's own settings",
         look=look,
         do=save,
-        query={"done": {"type": "string", "enum": list(_DONE)}},
+        query={"done": {"type": "string", "enum": list(_DONE)}, "of": TEXT},
         # And for each newsletter SLUG: rhythm.SLUG, what.SLUG, group.SLUG and until.SLUG.
         form={"newsletter": CHOICES, "cap": TEXT},
     ),
