@@ -352,6 +352,49 @@ def test_what_waited_too_long_is_given_up_in_writing_and_once(waits):
     assert waits.late not in waits.picks(waits.draft(at + WEEK, "letter"))
 
 
+def kept_back_lately(waits, name, at):
+    """A digest of the series that a reader's cap keeps back from them, of a post that is old."""
+    waits.reader(name, newsletter="letter", cap=1)
+    waits.post(at - 2 * HOUR)
+    waits.send(at - HOUR, "letter", edition=2)
+    waits.send(at, "letter", scope="series:ipc")
+
+
+def test_what_waited_too_long_for_one_is_given_up_for_nobody_it_waits_for_since(waits):
+    at = MONDAY + 6 * WEEK
+    waits.choose("ann", paused_until=at + HOUR)
+    kept_back_lately(waits, "dan", at)
+    dan = max(reader for reader, _ in waits.waiting())
+    waits.post(at + HOUR)
+    # Dan has had a mail this week, so that he is nobody whom this issue may bring it.
+    waits.send(at + DAY, "letter", edition=3)
+    assert (dan, waits.late) in waits.waiting()
+    assert waits.send(at + WEEK, "letter")["dan"] >= {waits.late}
+
+
+def test_what_is_kept_back_once_more_waits_anew(waits):
+    at = MONDAY + 6 * WEEK
+    waits.choose("ann", paused_until=at - DAY)
+    waits.post(at - 2 * HOUR)
+    assert "ann" in waits.send(at - HOUR)
+    issue = waits.draft(at, "letter", scope="series:ipc")
+    left_out = waits.left_out(waits.freeze(issue, at))
+    assert left_out["has had as many issues this week as they want; joins the next"] == 1
+    assert waits.send(at + WEEK, "letter")["ann"] >= {waits.late}
+
+
+def test_a_post_given_up_in_a_draft_still_waits_for_whom_it_was_kept_back_since(waits):
+    at = MONDAY + 6 * WEEK
+    waits.choose("ann", paused_until=at - DAY)
+    waits.post(at - 3 * HOUR)
+    issue = waits.draft(at - 2 * HOUR, "letter")
+    assert waits.picks(issue)[waits.late][1] == "given-up"
+    kept_back_lately(waits, "dan", at)
+    dan = max(reader for reader, _ in waits.waiting())
+    waits.freeze(issue, at + HOUR)
+    assert (dan, waits.late) in waits.waiting()
+
+
 def test_what_an_editor_drops_from_a_draft_is_dropped_for_those_it_waited_for(waits):
     waits.post(MONDAY + 2 * DAY)
     issue = waits.draft(MONDAY + WEEK, "letter")

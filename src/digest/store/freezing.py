@@ -25,6 +25,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    update,
 )
 
 from digest.model import Interests
@@ -282,6 +283,15 @@ def _keep_back(c: Connection, drawing: Drawing) -> None:
         )
         .order_by(subscribers.c.id, _wants.c.post_id)
     )
+    again = missed.subquery()
+    same = and_(
+        again.c.id == overflow.c.subscriber_id,
+        again.c.post_id == overflow.c.post_id,
+        overflow.c.newsletter == issue.newsletter,
+    )
+    # What waits already waits anew: what is too old is judged by when it was last kept back.
+    waited = update(overflow).where(exists().where(same))
+    c.execute(waited.values(issue_id=issue.id, at=drawing.week.now))
     columns = ["subscriber_id", "newsletter", "post_id", "issue_id", "at"]
     c.execute(insert_ignore(c, overflow).from_select(columns, missed))
 

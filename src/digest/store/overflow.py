@@ -44,16 +44,22 @@ class Kept:
     post_id: int
     interests: str
     readers: int
-    #: When it was first and last kept back.
+    #: When it was first kept back from them, and last from anybody.
     first: datetime
     last: datetime
 
 
 def kept_back(c: Connection, newsletter: str, rhythm: Rhythm, week: Week) -> list[Kept]:
     """The posts that wait for somebody whom an issue of this rhythm may be mailed to now."""
-    o = overflow.c
+    o, anybody = overflow.c, overflow.alias()
+    last = (
+        select(func.max(anybody.c.at))
+        .where(anybody.c.newsletter == newsletter, anybody.c.at <= week.now)
+        .where(anybody.c.post_id == o.post_id)
+        .scalar_subquery()
+    )
     query = (
-        select(o.post_id, subscriptions.c.interests, func.count(), func.min(o.at), func.max(o.at))
+        select(o.post_id, subscriptions.c.interests, func.count(), func.min(o.at), last)
         .select_from(overflow)
         .join(
             subscriptions,
@@ -142,5 +148,6 @@ def tidy(c: Connection, issue: Issue) -> None:
         d.state == DeliveryState.SUBMITTED,
     )
     old = select(picks.c.post_id).where(picks.c.issue_id == issue.id, picks.c.code == GIVEN_UP)
-    over = or_(submitted, o.post_id.in_(old))
+    # What was kept back since it was composed it said nothing about.
+    over = or_(submitted, and_(o.post_id.in_(old), o.at <= issue.scheduled_at))
     c.execute(delete(overflow).where(o.newsletter == issue.newsletter, over))
