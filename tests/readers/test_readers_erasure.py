@@ -10,7 +10,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from digest.errors import Refused, Unavailable, UsageError
 from digest.mail.decisions import decide
@@ -268,6 +268,25 @@ def test_answer_about_a_notice_after_the_erasure(*, held, erase, now, answer, st
     with held.store.write() as c:
         finish_notice(c, awaited, decision, None, now)
     assert _rows(held, "notices", id=awaited)[0]["state"] == state
+    assert _told(held, "whitlock") == []
+
+
+def test_answer_about_a_notice_in_the_midst_of_the_erasure(held, erase, now):
+    """Whoever erases waits for what is being written, and takes it along."""
+    awaited = _rows(held, "notices", address=held.address, state="submitting")[0]["id"]
+    refused = Refused("550 no Ann.Whitlock here", "5.1.1", address_fault=True)
+    decision = decide(refused, delivery_id=awaited, attempts=0, now=now)
+    erasing = Thread(target=erase)
+
+    def meanwhile(*_: object) -> None:
+        if erasing.ident is None:
+            erasing.start()
+            erasing.join(0.3)
+
+    with held.store.write() as c:
+        event.listen(c, "after_cursor_execute", meanwhile)
+        finish_notice(c, awaited, decision, None, now)
+    erasing.join()
     assert _told(held, "whitlock") == []
 
 
