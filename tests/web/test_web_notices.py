@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -349,6 +349,18 @@ def test_a_sign_up_too_old_or_gone_is_cancelled_with_its_reason(house, app):
         ("cancelled", "the sign-up is too old"),
         ("cancelled", "the sign-up is gone"),
     ]
+
+
+def test_who_asks_again_after_a_mail_was_cancelled_gets_one_when_the_hour_is_over(house, app):
+    other = app.config.newsletters["weekly"]
+    config = app.config.model_copy(update={"newsletters": {"other": other}})
+    signed_up(app, "ann")
+    notices.send_due(replace(app, config=config))
+    house.turn(minutes=10)
+    signed_up(app, "ann")
+    house.turn(minutes=61)
+    notices.send_due(app)
+    assert states(app) == ["cancelled", "submitted"]
 
 
 # --- the link to settings ----------------------------------------------------------------------

@@ -150,8 +150,9 @@ def asked_lately(c: Connection, kind: str, address_key: str, now: datetime) -> l
 
 def has_notice(c: Connection, sign_up_id: int) -> bool:
     """Whether a sign-up has a mail of its own, on its way or there."""
+    nothing = [DeliveryState.FAILED, DeliveryState.CANCELLED]
     query = select(notices.c.id).where(
-        notices.c.sign_up_id == sign_up_id, notices.c.state != DeliveryState.FAILED
+        notices.c.sign_up_id == sign_up_id, notices.c.state.not_in(nothing)
     )
     return c.scalar(query.limit(1)) is not None
 
