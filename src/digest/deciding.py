@@ -14,6 +14,7 @@ from digest import notices, sending
 from digest.errors import UsageError
 from digest.issues import desk
 from digest.issues.content import from_json
+from digest.logs import mask
 from digest.mail.addresses import AddressProblem, parse_address
 from digest.model import Act, DeliveryState, IssueState
 from digest.recording import recorded
@@ -162,7 +163,8 @@ def _test(app: App, run: RunRecord, issue_id: int, word: Word, _act: Act) -> str
     sent = notices.send_test_copy(app, issue_id, word.test_to)
     if sent.state is DeliveryState.SUBMITTED:
         return "The test copy was submitted."
-    run.outcome, run.reason = "failed", sent.reason
+    # A server's words may quote whom the mail was for.
+    run.outcome, run.reason = "failed", mask(sent.reason)
     return f"The test copy is {sent.state}: {sent.reason}."
 
 

@@ -6,12 +6,14 @@ Only Prefect's runs and commands deliver; pages do not. Talks to Prefect's REST 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.auth import HTTPBasicAuth
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from digest.up.connection import Connection
@@ -19,13 +21,17 @@ if TYPE_CHECKING:
 #: Flow and deployment that go on with an issue by its number.
 _SEND_ISSUE = "send-issue/send-issue"
 
+#: Prefect's types of states from which no run goes on by itself.
+_OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED", "CANCELLING")
+_MOST_IN_A_MINUTE = 20
+
 
 def start_sending(
     connection: Connection, issue_id: int, now: datetime, timeout: tuple[float, float]
 ) -> str:
     """Have a run of send-issue started now. Returns why that could not be, or an empty text.
 
-    Asked twice within a minute it is one run; one too many would do no harm.
+    Asked twice within a minute it is one run, unless that is over; one too many would do no harm.
     """
     with requests.Session() as session:
         # No proxy is told the password, and no .netrc is asked for another.
@@ -43,20 +49,35 @@ def start_sending(
             deployment = _object(found).get("id")
             if not isinstance(deployment, str):
                 return _refusal(found)
-            body = {
-                "parameters": {"issue": issue_id, "dry_run": False},
-                "idempotency_key": f"desk-{issue_id}-{now:%Y%m%dT%H%M}",
-            }
-            made = session.post(
+            create = partial(
+                session.post,
                 f"{base}/deployments/{deployment}/create_flow_run",
-                json=body,
                 timeout=timeout,
                 allow_redirects=False,
             )
+            made = _made(create, issue_id, f"desk-{issue_id}-{now:%Y%m%dT%H%M}")
         except requests.RequestException as error:
             # Not its text: an address may carry a password.
             return f"Prefect does not answer ({type(error).__name__})"
     return "" if "id" in _object(made) else _refusal(made)
+
+
+def _made(create: Callable[..., requests.Response], issue_id: int, key: str) -> requests.Response:
+    """The answer with a run that is to come, or goes on, or with a refusal."""
+    for _ in range(_MOST_IN_A_MINUTE):
+        parameters = {"issue": issue_id, "dry_run": False}
+        made = create(json={"parameters": parameters, "idempotency_key": key})
+        found = _object(made)
+        if not _is_over(found):
+            break
+        # The run of a minute ago: Prefect gives it again, whatever became of it.
+        key = f"{key}-{found.get('id')}"
+    return made
+
+
+def _is_over(run: dict[str, Any]) -> bool:
+    state = run.get("state")
+    return isinstance(state, dict) and state.get("type") in _OVER
 
 
 def _object(answer: requests.Response) -> dict[str, Any]:

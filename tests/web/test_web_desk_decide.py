@@ -10,8 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from sqlalchemy import select, update
 
-from digest import sending, settling
-from digest.deciding import Decision
+from digest import deciding, sending, settling
+from digest.bootstrap import App
+from digest.deciding import Decision, Word
+from digest.errors import Refused
 from digest.issues import desk
 from digest.issues.content import from_json
 from digest.model import Act, IssueState
@@ -409,6 +411,29 @@ def test_a_test_copy_goes_to_one_address_that_is_kept_on_no_page(stocked, maya):
         assert "@" not in str(c.execute(select(tables.runs.c.parameters)).all())
 
 
+class Refusing(App):
+    """Its mailer repeats whom a mail was for."""
+
+    def mailer(self, slug):
+        return self
+
+    def submit(self, envelope, message):
+        return Refused(f"550 5.1.1 <{envelope.recipient}>: no such user", "550 5.1.1")
+
+    def close(self):
+        pass
+
+
+def test_a_server_that_repeats_the_address_puts_it_on_no_page(house, viewer):
+    stock(house).draft()
+    app = Refusing(house.app.home, house.app.config, house.app.store, house.app.clock)
+    said = deciding.decide(app, 1, Word(Decision.TEST, test_to="me@example.net"), "Maya")
+    assert "no such user" in said
+    page = viewer.get("/desk/issues/1").text
+    assert "no such user" in page
+    assert "me@example.net" not in page
+
+
 def test_send_now_starts_a_run_or_says_how_to_send_it(stocked, maya):
     approved(stocked)
     said = told(maya, decide(maya, "send"))
@@ -431,7 +456,8 @@ class Prefect:
                 length = int(self.headers.get("content-length", 0))
                 body = json.loads(self.rfile.read(length) or "null")
                 outer.asked.append((self.command, self.path, body, self.headers["authorization"]))
-                status, found = outer.answers[self.command]
+                told = outer.answers[self.command]
+                status, found = told.pop(0) if isinstance(told, list) else told
                 self.send_response(status)
                 self.end_headers()
                 self.wfile.write(found if isinstance(found, bytes) else json.dumps(found).encode())
@@ -489,6 +515,17 @@ def test_send_now_starts_send_issue_with_the_number(house, monkeypatch):
 def test_why_no_run_was_started(answers, why):
     with Prefect(answers) as prefect:
         assert why in start_sending(Connection(prefect.url), 1, NOW, BRISK)
+
+
+def test_a_run_that_is_over_is_not_taken_for_a_new_one():
+    """Prefect gives the run of a minute ago for the same key, whatever became of it."""
+    over = {"id": "r1", "state": {"type": "COMPLETED"}}
+    answers = [(200, over), (200, {**over, "id": "r2"}), (201, {"id": "r3"})]
+    with Prefect({**GOOD, "POST": answers}) as prefect:
+        assert start_sending(Connection(prefect.url), 1, NOW, BRISK) == ""
+    keys = [body["idempotency_key"] for _, _, body, _ in prefect.asked[1:]]
+    first = "desk-1-20261123T0800"
+    assert keys == [first, f"{first}-r1", f"{first}-r1-r2"]
 
 
 # --- what a page offers ------------------------------------------------------------------------

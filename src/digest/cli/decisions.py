@@ -249,6 +249,7 @@ def test(
 
     Example: digest test 3 --to editor@example.org
     """
+    from digest.logs import mask
     from digest.notices import send_test_copy
     from digest.store.issues import get_issue
 
@@ -258,7 +259,8 @@ def test(
             shown = get_issue(c, issue)
         run.issue_id = issue
         run.outcome = "done" if sent.state == "submitted" else "failed"
-        run.reason = sent.reason
+        # A server's words may quote whom the mail was for.
+        run.reason = mask(sent.reason)
     if as_json:
         show({**issue_json(shown), "test": {"state": str(sent.state), "reason": sent.reason}})
     else:
