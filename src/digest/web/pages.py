@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,21 @@ def _assets(folder: Path) -> dict[str, Asset]:
 
 
 def _environment(folder: Path) -> Environment:
+    """The templates, each tried; a file that was changed since the last time is read again."""
+    environment = _compiled(folder.resolve())
+    for name in environment.list_templates(extensions=["html"]):
+        try:
+            environment.get_template(name)
+        except TemplateSyntaxError as error:
+            where = f"line {error.lineno}"
+            problem = Problem(f"{_FOLDER}/{name}", where, error.message or "not Jinja")
+            raise ConfigError([problem]) from error
+    return environment
+
+
+@cache
+def _compiled(folder: Path) -> Environment:
+    """One of each folder: compiling takes longer than all else that pages begin with."""
     environment = ImmutableSandboxedEnvironment(
         loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
@@ -115,11 +131,4 @@ def _environment(folder: Path) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["day"] = day
-    for name in environment.list_templates(extensions=["html"]):
-        try:
-            environment.get_template(name)
-        except TemplateSyntaxError as error:
-            where = f"line {error.lineno}"
-            problem = Problem(f"{_FOLDER}/{name}", where, error.message or "not Jinja")
-            raise ConfigError([problem]) from error
     return environment
