@@ -337,7 +337,7 @@ def test_forged_tokens_are_no_pages_and_change_nothing(house, client):
     for path in paths:
         for method in ("GET", "HEAD", "POST"):
             answer = client.request(method, path, data={"for": "1"} if method == "POST" else None)
-            assert answer.status_code == 404, (method, path)
+            assert answer.status_code in {400, 404}, (method, path)
             assert answer.headers["content-type"].startswith("text/html")
     assert house.dump() == before
 

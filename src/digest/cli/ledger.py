@@ -88,7 +88,7 @@ def _who(app: App, issue_id: int, state: str, *, as_json: bool) -> None:
         return
     rows = [
         (
-            line.address,
+            line.address if "@" in line.address else f"(a forgotten reader) {line.address}",
             when(line.at, app.config),
             line.code or "",
             line.settled or line.reason or "",

@@ -207,10 +207,10 @@ def _compared(lines: Sequence[Line], since: str) -> str:
     most = max(lines, key=lambda line: line.values[-1])
     moved = max(lines, key=lambda line: abs(line.values[-1] - line.values[0]))
     change = change_words(moved.values[0], moved.values[-1])
-    return (
-        f"Most followed: {most.name}, by {most.values[-1]:,}. "
-        f"Changed most since {since}: {moved.name}, {change}."
-    )
+    followed = f"Most followed: {most.name}, by {most.values[-1]:,}. "
+    if moved.values[0] == moved.values[-1]:
+        return f"{followed}None has more or fewer than on {since}."
+    return f"{followed}Changed most since {since}: {moved.name}, {change}."
 
 
 def change_words(then: int, now: int) -> str:
