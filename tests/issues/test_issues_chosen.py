@@ -13,9 +13,12 @@ from digest.issues.content import from_json, to_json
 from digest.issues.period import week_of
 from digest.model import Act, DeliveryState, IssueState
 from digest.store import tables
+from digest.store.dialect import lock_freezing
+from digest.store.freezing import Drawing, draw_recipients
 
 #: A Monday, when weekly digests are due.
 MONDAY = datetime(2026, 11, 2, 8, tzinfo=UTC)
+LONDON = ZoneInfo("Europe/London")
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 
 
@@ -185,7 +188,7 @@ def test_the_week_ends_on_sunday_by_the_sites_clock(two):
     ],
 )
 def test_a_week_begins_at_midnight_over_clock_changes_and_years(now, began, hours):
-    week = week_of(datetime.fromisoformat(now), ZoneInfo("Europe/London"))
+    week = week_of(datetime.fromisoformat(now), LONDON)
     assert week.began == datetime.fromisoformat(began)
     assert week.ended - week.began == timedelta(hours=hours)
 
@@ -516,3 +519,22 @@ def test_of_two_issues_frozen_at_once_a_cap_of_one_lets_one_through(newsroom):
         thread.join()
     got = [reader for issue in frozen.values() for reader in newsroom.got(issue)]
     assert sorted(got) == [f"r{n}" for n in range(5)]
+
+
+def test_who_chooses_anew_while_an_issue_is_frozen_is_not_lost(newsroom):
+    post = newsroom.post(MONDAY - DAY, "ipc")
+    ann = newsroom.reader("ann", "series:ipc")
+    issue = newsroom.draft(MONDAY)
+
+    def wants(interests):
+        # SQLite lets nobody write meanwhile.
+        if not newsroom.store.is_sqlite:
+            newsroom.choose("ann", interests="series:ipc|series:pbr")
+        return [(post, False)] if interests.wants(["series:ipc"]) else []
+
+    r = tables.reservations.c
+    with newsroom.store.write() as c:
+        lock_freezing(c)
+        draw_recipients(c, Drawing(issue, week_of(MONDAY, LONDON)), wants)
+        assert c.execute(select(r.subscriber_id, r.post_id)).all() == [(ann, post)]
+        assert c.execute(select(tables.exclusions)).all() == []

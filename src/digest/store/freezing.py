@@ -57,6 +57,16 @@ PAUSED = "paused by the reader"
 AT_CAP = "has had as many issues this week as they want; joins the next"
 FOR_OTHERS = "wants none but posts that waited for others"
 
+# PostgreSQL's statements each see what was committed by then: without it a reader who chooses
+# anew in between would be left out for interests that nobody had when wants were worked out.
+_audience = Table(
+    "audience",
+    MetaData(),
+    Column("subscriber_id", Id, primary_key=True, autoincrement=False),
+    Column("interests", String, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+
 _wants = Table(
     "wants",
     MetaData(),
@@ -99,14 +109,15 @@ def draw_recipients(
     whose cap kept it back) for every pick that interests ask for. Readers left with nothing
     become exclusions with a reason; what a weekly cap keeps from them waits.
     """
-    for table in (_wants, _capped):
+    for table in (_audience, _wants, _capped):
         table.create(c)
+    _note_audience(c, drawing)
     c.execute(insert(_capped).from_select(["subscriber_id"], kept.at_cap(drawing.week)))
-    _note_wants(c, drawing.issue, wants)
+    _note_wants(c, wants)
     _reserve(c, drawing)
     _keep_back(c, drawing)
     _exclude(c, drawing)
-    for table in (_wants, _capped):
+    for table in (_audience, _wants, _capped):
         table.drop(c)
 
 
@@ -150,14 +161,18 @@ def reader_of(c: Connection, address_key: str, newsletter: str) -> Reader | None
     return Reader(*row) if row else None
 
 
-def _note_wants(
-    c: Connection, issue: Issue, wants: Callable[[Interests], Iterable[tuple[int, bool]]]
-) -> None:
-    keys: Sequence[str] = c.scalars(
-        select(subscriptions.c.interests)
-        .distinct()
-        .where(subscriptions.c.newsletter == issue.newsletter, subscriptions.c.state == "active")
-    ).all()
+def _note_audience(c: Connection, drawing: Drawing) -> None:
+    s = subscriptions.c
+    active = select(s.subscriber_id, s.interests).where(
+        s.newsletter == drawing.issue.newsletter,
+        s.state == "active",
+        true() if drawing.only is None else s.subscriber_id == drawing.only,
+    )
+    c.execute(insert(_audience).from_select(["subscriber_id", "interests"], active))
+
+
+def _note_wants(c: Connection, wants: Callable[[Interests], Iterable[tuple[int, bool]]]) -> None:
+    keys: Sequence[str] = c.scalars(select(_audience.c.interests).distinct()).all()
     rows = [
         {"interests": key, "post_id": post_id, "overflow": is_overflow}
         for key in keys
@@ -223,7 +238,8 @@ def _wanted() -> Select[tuple[int, int]]:
         select(subscribers.c.id.label("subscriber_id"), _wants.c.post_id)
         .select_from(subscriptions)
         .join(subscribers, subscribers.c.id == subscriptions.c.subscriber_id)
-        .join(_wants, _wants.c.interests == subscriptions.c.interests)
+        .join(_audience, _audience.c.subscriber_id == subscribers.c.id)
+        .join(_wants, _wants.c.interests == _audience.c.interests)
         .outerjoin(suppressions, suppressions.c.address_key == subscribers.c.address_key)
     )
 
@@ -310,14 +326,15 @@ def _exclude(c: Connection, drawing: Drawing) -> None:
         (suppressions.c.address_key.is_not(None), SUPPRESSED),
         (not_(kept.not_paused(drawing.week.now)), PAUSED),
         (and_(_is_capped(), _misses_something(issue)), AT_CAP),
-        (subscriptions.c.interests.in_(wanted), HAD_ALL),
-        (subscriptions.c.interests.in_(any_wanted), FOR_OTHERS),
+        (_audience.c.interests.in_(wanted), HAD_ALL),
+        (_audience.c.interests.in_(any_wanted), FOR_OTHERS),
         else_=WANTS_NONE,
     )
     left_out = (
         select(literal(issue.id), subscribers.c.id, reason)
         .select_from(subscriptions)
         .join(subscribers, subscribers.c.id == subscriptions.c.subscriber_id)
+        .join(_audience, _audience.c.subscriber_id == subscribers.c.id)
         .outerjoin(suppressions, suppressions.c.address_key == subscribers.c.address_key)
         .where(*_in_audience(drawing), subscribers.c.id.not_in(won))
     )
@@ -326,7 +343,7 @@ def _exclude(c: Connection, drawing: Drawing) -> None:
 
 def _misses_something(issue: Issue) -> ColumnElement[bool]:
     """A reader at the cap would have had something of the issue: new posts, or a repeat."""
-    asked = _wants.c.interests == subscriptions.c.interests
+    asked = _wants.c.interests == _audience.c.interests
     waits = exists().where(
         overflow.c.subscriber_id == subscribers.c.id,
         overflow.c.newsletter == issue.newsletter,
