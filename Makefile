@@ -43,7 +43,7 @@ soak: $(VENV)/dev.stamp ## SIGKILL threads on X and Mastodon hundreds of times, 
 	@$(BIN)/python -m pytest -m soak -n auto tests/soak
 
 test-browser: $(VENV)/dev.stamp node_modules/axe-core/axe.min.js ## Mails and pages in Debian's chromium
-	@$(BIN)/python -m pytest -m browser tests/browser
+	@$(BIN)/python -m pytest -m browser -n auto tests/browser
 
 test-count: $(VENV)/dev.stamp $(COUNT)/node_modules/.package-lock.json ## Counting beside X's own library
 	@$(BIN)/python -m pytest -m npm tests/social/test_social_counting.py
