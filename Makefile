@@ -31,7 +31,7 @@ test: $(VENV)/dev.stamp ## Set up, then run the tests
 	@$(BIN)/python -m pytest -n auto --dist loadscope
 
 test-kill: $(VENV)/dev.stamp ## SIGKILL a delivery twenty times against a real SMTP server
-	@$(BIN)/python -m pytest -m kill
+	@$(BIN)/python -m pytest -m kill -n auto
 
 test-bluesky: $(VENV)/dev.stamp $(PDS)/node_modules/.package-lock.json ## Threads on the Bluesky PDS of its makers
 	@$(BIN)/python -m pytest -m bluesky tests/channels tests/soak
