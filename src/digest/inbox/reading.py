@@ -87,6 +87,8 @@ class InboxReport:
     def line(self) -> str:
         """The report in words, without addresses."""
         said = [f"{self.became[each]} {each}" for each in Became if self.became.get(each)]
+        if self.trouble and not said:
+            return f"{self.inbox}: nothing was read: {self.trouble}"
         words = f"{self.read} read: {', '.join(said)}" if said else "nothing new"
         return f"{self.inbox}: {words}" + (f"; then: {self.trouble}" if self.trouble else "")
 
