@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from digest.config import rhythm_of
+from digest.config import rhythm_of, served_rhythms
 from digest.issues.due import decision_due, last_due
 from digest.issues.scope import issue_name
 from digest.model import IssueState
@@ -17,6 +17,7 @@ from digest.store import underway
 from digest.store.issues import find_current, find_ended
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from sqlalchemy.engine import Connection
@@ -57,7 +58,11 @@ class Overdue:
 def overdue(store: Store, config: Config, now: datetime) -> list[Overdue]:
     """What was due and was neither sent nor put aside, longest due first."""
     with store.read() as c:
-        found = [*_never_made(c, config, now), *_standing_still(c, config, now)]
+        found = [
+            *_never_made(c, config, now),
+            *_standing_still(c, config, now),
+            *_stranded(c, config, now),
+        ]
     return sorted(found, key=lambda each: (each.due, each.issue or 0))
 
 
@@ -112,6 +117,29 @@ def _send_command(config: Config, due: Due) -> str:
         f"--as-of {at}",
     )
     return " ".join(part for part in parts if part)
+
+
+# --- stranded ----------------------------------------------------------------------------------
+
+
+def _stranded(c: Connection, config: Config, now: datetime) -> Iterator[Overdue]:
+    """Readers whose rhythm no schedule serves any more: nobody would ever write to them."""
+    for newsletter, rhythm, readers in underway.rhythms_wanted(c):
+        served = served_rhythms(config, newsletter) if newsletter in config.newsletters else set()
+        # A newsletter without any schedule is sent by hand, whatever its rhythms.
+        if served and rhythm not in served:
+            want = "reader wants" if readers == 1 else "readers want"
+            yield Overdue(
+                newsletter=newsletter,
+                scope="all",
+                period=str(rhythm),
+                due=now,
+                issue=None,
+                state=None,
+                why=f"{readers} {want} it {rhythm}, which no schedule serves",
+                remedy="add a schedule for it to [flows] in config, or make it by hand:"
+                f" digest send {newsletter} --rhythm {rhythm}",
+            )
 
 
 # --- standing still ----------------------------------------------------------------------------

@@ -4,10 +4,12 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import insert
 
 from digest.config import Schedule
 from digest.model import IssueState
 from digest.overdue import overdue
+from digest.store import tables
 
 MONDAY = datetime(2026, 11, 16, 8, tzinfo=UTC)
 
@@ -185,3 +187,46 @@ def test_a_faulty_config_is_said_plainly(at_home):
     code, _, err = at_home.command("overdue")
     assert code == 2
     assert "no such flow" in err
+
+
+def subscribe_to(world, rhythm):
+    with world.store.write() as c:
+        reader = c.execute(
+            insert(tables.subscribers).values(
+                address=f"{rhythm}@example.org",
+                address_key=f"{rhythm}@example.org",
+                created_at=world.now,
+            )
+        ).inserted_primary_key[0]
+        c.execute(
+            insert(tables.subscriptions).values(
+                subscriber_id=reader,
+                newsletter="weekly",
+                interests="everything",
+                rhythm=rhythm,
+                state="active",
+                consent_source="test",
+                consent_at=world.now,
+                created_at=world.now,
+            )
+        )
+
+
+def test_readers_whose_rhythm_lost_its_schedule_are_told_of(world):
+    for rhythm in ("weekly", "monthly"):
+        subscribe_to(world, rhythm)
+    assert look(world) == []
+    flow = world.config.flows["weekly-digest"]
+    kept = {
+        name: schedule
+        for name, schedule in flow.schedules.items()
+        if schedule.parameters.get("rhythm") != "monthly"
+    }
+    changed = {**world.config.flows, "weekly-digest": flow.model_copy(update={"schedules": kept})}
+    world.config = world.config.model_copy(update={"flows": changed})
+    (found,) = look(world)
+    assert found.why == "1 reader wants it monthly, which no schedule serves"
+    assert found.remedy.endswith("digest send weekly --rhythm monthly")
+    # Sent by hand, without any schedule, it is for the one who sends to know.
+    world.config = world.config.model_copy(update={"flows": {}})
+    assert look(world) == []

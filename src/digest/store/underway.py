@@ -10,7 +10,15 @@ from sqlalchemy import and_, exists, func, or_, select
 from digest.issues.scope import issue_name
 from digest.model import Check, DeliveryState, IssueState, Rhythm, Severity
 from digest.store.issues import checks_from_json
-from digest.store.tables import asks, deliveries, issue_transitions, issues, runs
+from digest.store.tables import (
+    asks,
+    deliveries,
+    issue_transitions,
+    issues,
+    runs,
+    subscribers,
+    subscriptions,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -177,3 +185,16 @@ def last_failure(c: Connection, what: str, since: datetime) -> str:
     query = select(r.outcome, r.reason).where(r.what == what, r.started_at >= since)
     row = c.execute(query.order_by(r.id.desc()).limit(1)).one_or_none()
     return (row.reason or "") if row and row.outcome == "failed" else ""
+
+
+def rhythms_wanted(c: Connection) -> list[tuple[str, Rhythm, int]]:
+    """How many active readers each newsletter has of each rhythm."""
+    s = subscriptions.c
+    query = (
+        select(s.newsletter, s.rhythm, func.count())
+        .join_from(subscriptions, subscribers)
+        .where(s.state == "active", subscribers.c.address.is_not(None))
+        .group_by(s.newsletter, s.rhythm)
+        .order_by(s.newsletter, s.rhythm)
+    )
+    return [(slug, Rhythm(rhythm), count) for slug, rhythm, count in c.execute(query)]
