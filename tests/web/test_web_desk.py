@@ -8,7 +8,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from digest.issues import desk
 from digest.mail.pace import Pace, lasts, through_at
@@ -341,6 +341,17 @@ def test_what_moves_is_marked_until_it_is_done(stocked, maya):
         c.execute(update(tables.issues).values(state="done"))
     for path in (f"/desk/issues/{issue.id}", f"/desk/issues/{issue.id}/account", "/desk"):
         assert "data-live" not in maya.get(path).text
+
+
+def test_what_was_approved_is_looked_at_again_until_its_run_goes_on(stocked, maya):
+    issue = frozen(stocked, ann={"state": "submitted", "state_at": NOW})
+    with stocked.app.store.write() as c:
+        c.execute(delete(tables.deliveries))
+        c.execute(update(tables.issues).values(state="approved"))
+    page = maya.get(f"/desk/issues/{issue.id}").text
+    assert 'id="account" data-live' in page
+    assert "Its recipients are not drawn yet." in page
+    assert "Look again" in page
 
 
 def test_the_script_is_ours_and_the_only_one(stocked, maya):

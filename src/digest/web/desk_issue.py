@@ -52,8 +52,8 @@ VIEWS = {
 _DARK_RULES = re.compile(r"@media\s*\(\s*prefers-color-scheme\s*:\s*dark\s*\)")
 _SCHEMES = re.compile(r"(color-schemes?(?:\"\s+content=\"|:\s*))light dark")
 
-#: States in which deliveries may be moving.
-_MOVING = (IssueState.FROZEN, IssueState.SENDING)
+#: States that somebody who looks on waits to see the next of: a run goes on by itself.
+_MOVING = (IssueState.APPROVED, IssueState.FROZEN, IssueState.SENDING)
 
 
 @dataclass(frozen=True, slots=True)
