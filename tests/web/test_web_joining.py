@@ -338,6 +338,15 @@ def test_what_a_newsletter_never_brings_cannot_be_chosen_for_it(house, client):
     assert "Nothing of this is in The monthly review" in answer.text
 
 
+@pytest.mark.parametrize(("archive", "robots"), [("public", "all"), ("unlisted", "noindex")])
+def test_the_front_page_is_found_where_an_archive_may_be(house, client, archive, robots):
+    house.configure('archive = "public"', f'archive = "{archive}"')
+    page = client.get("/")
+    assert page.headers["X-Robots-Tag"] == robots
+    assert ('content="noindex"' in page.text) == (robots == "noindex")
+    assert client.get("/sign-up").headers["X-Robots-Tag"] == "noindex"
+
+
 def test_the_front_page_leads_everywhere(house, client):
     two(house)
     page = client.get("/").text

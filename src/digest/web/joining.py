@@ -17,6 +17,7 @@ from digest.readers.sign_up import Asked, Joined
 from digest.readers.wishes import in_words
 from digest.web.clients import client_of
 from digest.web.limits import Limit
+from digest.web.places import open_page
 from digest.web.routing import CHOICES, TEXT, Page, text_of, texts_of
 from digest.web.shield import PAGE_POLICY
 from digest.web.sign_up_form import (
@@ -45,18 +46,20 @@ _PER_CLIENT = Limit(20, 3600)
 _TRAP = "homepage"
 
 
-def front(web: Web, _request: Request) -> Response:
-    """What there is, and the form to sign up for it."""
+def front(web: Web, request: Request) -> Response:
+    """What there is, and the form to sign up for it; to be found where an archive may be."""
     config = web.current().config
     newsletters = config.newsletters
     public = [slug for slug, newsletter in newsletters.items() if newsletter.archive == "public"]
-    return web.page(
+    page = web.page(
         "front.html",
+        is_public=bool(public),
         newsletters=newsletters,
         rhythms={slug: rhythm_words(newsletter) for slug, newsletter in newsletters.items()},
         archives={slug: archive_url(web.prefix, slug) for slug in public},
         **_form(web, blank(offer(config), PAGE)),
     )
+    return open_page(request, page, is_public=bool(public))
 
 
 def form(web: Web, _request: Request) -> Response:
