@@ -180,7 +180,7 @@ def test_a_hold_decided_elsewhere_is_not_lifted_by_the_run_it_wakes(stack):
 
 def test_what_is_approved_at_the_desk_goes_out_by_the_run_that_asked(stack):
     made = stack.digest("editors", "add", "Ruth", "--role", "editor", "--generate")
-    run = stack.run("theme-digest", theme="funding", dry_run=False)
+    run = stack.run("theme-digest", theme="personalisation", dry_run=False)
     assert stack.wait(run)["state"]["name"] == "Suspended"
     issue = max(each["issue"] for each in stack.digest("issues", "weekly"))
 
