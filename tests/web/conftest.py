@@ -260,3 +260,11 @@ def any_editor(any_house: House) -> Signed:
 @pytest.fixture
 def viewer(house: House) -> Signed:
     return sign_in(house, "Vera", "viewer")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of this folder: many sites are made for them, which takes minutes."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.pages)
