@@ -22,7 +22,13 @@ LAYERS = [
         "digest.ports",
         "digest.up.place",
     ),
-    ("digest.config", "digest.config_inboxes", "digest.config_social", "digest.config_types"),
+    (
+        "digest.config",
+        "digest.config_inboxes",
+        "digest.config_mailers",
+        "digest.config_social",
+        "digest.config_types",
+    ),
     # Decisions: pure functions of values.
     (
         "digest.picks",

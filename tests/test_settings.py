@@ -85,7 +85,7 @@ def test_every_fault_is_told_with_file_key_and_cure(home):
     )
     assert "without the #" in found[f"{file}: series.x.hashtag"]
     assert "not a regular expression" in found[f"{file}: series.x.match.titles.0"]
-    assert "Allowed: alerts, channels, feeds" in found[f"{file}: sereis"]
+    assert "Allowed: alerts, channels, dkim, feeds" in found[f"{file}: sereis"]
 
 
 def test_a_reference_that_leads_nowhere_names_what_there_is(home):

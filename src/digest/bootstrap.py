@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from digest.config import Config, FileMailer
 from digest.config_inboxes import MaildirInbox
+from digest.config_mailers import FileMailer, PostmarkMailer, ResendMailer
 from digest.files import make_folder
 from digest.issues.period import week_of
 from digest.settings import find_home, load_config
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from digest.config import Config
     from digest.feeds.fetch import Fetcher
     from digest.inbox.box import Box
     from digest.issues.period import Week
@@ -72,6 +73,8 @@ class App:
             from digest.mail.mailers.file import MaildirMailer
 
             return MaildirMailer(self.home / settings.path, self.clock)
+        if isinstance(settings, ResendMailer | PostmarkMailer):
+            raise NotImplementedError
         from digest.mail.mailers.smtp import RelayMailer
 
         return RelayMailer(settings, self.clock)
@@ -81,6 +84,8 @@ class App:
         settings = self.config.mailers[slug]
         if isinstance(settings, FileMailer):
             return f"file {self.home / settings.path}"
+        if isinstance(settings, ResendMailer | PostmarkMailer):
+            return f"{settings.kind} {slug} {settings.api_url}"
         return f"smtp {settings.host}:{settings.port}"
 
     def channel(self, slug: str) -> Channel:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AwareDatetime, Field, SecretStr, StringConstraints
 
 from digest.config_inboxes import Inbox  # noqa: TC001  pydantic reads it
+from digest.config_mailers import Brakes, DkimKey, MailerSettings, SendWindow
 from digest.config_social import Channel, Hashtags
 from digest.config_types import (
     Address,
@@ -69,25 +70,6 @@ class StoreSettings(Declared):
     The environment's DIGEST_DATABASE_URL overrides it."""
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     """SQLite only. NORMAL survives kill -9; FULL survives a power cut too, more slowly."""
-
-
-class FileMailer(Declared):
-    kind: Literal["file"]
-    path: Line = "var/mail"
-
-
-class SmtpMailer(Declared):
-    kind: Literal["smtp"]
-    host: Line
-    port: Annotated[int, Field(ge=1, le=65535)] = 587
-    security: Literal["starttls", "tls", "none"] = "starttls"
-    username: str = ""
-    password: SecretStr = SecretStr("")
-    timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 60
-    messages_per_connection: Annotated[int, Field(ge=1)] = 500
-
-
-MailerSettings = Annotated[FileMailer | SmtpMailer, Field(discriminator="kind")]
 
 
 class Feed(Declared):
@@ -173,6 +155,9 @@ class Newsletter(Declared):
     from_address: Address
     bounce_address: Address
     """Envelope sender: where bounces go."""
+    verp: bool = True
+    """Each mail's bounces go to an address of its own, `bounces+TOKEN@...`, so that they are
+    told apart. The mail server must deliver those to the same mailbox, as most do."""
     reply_to: Address
     unsubscribe_mailto: Address
     list_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+$", max_length=255)]
@@ -210,6 +195,10 @@ class Newsletter(Declared):
     archive: Literal["public", "unlisted", "off"] = "unlisted"
     """What went out may be read by anyone: "public" with search engines and link previews
     welcome, "unlisted" with both kept out, "off" not at all."""
+    window: SendWindow = SendWindow()
+    """When its mails may go out; default: at any time."""
+    brakes: Brakes = Brakes()
+    """What makes it stop by itself while it goes out."""
     utm: dict[Annotated[str, StringConstraints(pattern=r"^utm_[a-z]+$")], Line] = {}
     time_zone: ZoneName | None = None
     """Default: the site's."""
@@ -329,6 +318,7 @@ class Config(Declared):
     site: Site
     store: StoreSettings = StoreSettings()
     mailers: dict[Slug, MailerSettings]
+    dkim: dict[Slug, DkimKey] = {}
     feeds: dict[Slug, Feed]
     series: dict[Slug, Series] = {}
     themes: dict[Slug, Theme] = {}

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import timedelta
 
+    from digest.model import Reach
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -33,13 +35,15 @@ class Throttled:
     """Certainly not accepted; ask again, not before `retry_after` where the server named a time.
 
     `window` says what may be asked no more until then: "post", "media", "delete" or "read" on
-    a channel, where each has a limit of its own.
+    a channel, where each has a limit of its own. `reach` says for whom the answer holds, of
+    mails: this one ("item"), its recipient's whole domain, or the mailer.
     """
 
     reason: str
     code: str = ""
     retry_after: timedelta | None = None
     window: str = "post"
+    reach: Reach = "item"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 # Read at run time, where content becomes JSON.
 from datetime import datetime, timedelta  # noqa: TC003
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -288,6 +288,39 @@ class Envelope:
     sender: str
     recipient: str
     message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A mail in its parts, for mailers that take no whole message (RFC 5322)."""
+
+    from_name: str
+    from_address: str
+    reply_to: str
+    subject: str
+    #: What else stands in its head: List-*, Message-ID, Feedback-ID, ...; no Date, so that the
+    #: same mail is the same whenever it is made.
+    headers: tuple[tuple[str, str], ...]
+    text: str
+    html: str
+
+
+#: How far an answer reaches: this item, all for its recipient's domain, or all of the mailer.
+Reach: TypeAlias = Literal["item", "domain", "mailer"]
+
+
+@dataclass(frozen=True, slots=True)
+class MailerTraits:
+    """What a mailer can promise; never changes while it runs."""
+
+    #: So many mails go in one request at most: all of them are in doubt if its answer is lost.
+    batch: int = 1
+    #: `find` can tell that a mail was accepted ...
+    can_find: bool = False
+    #: ... and that it was not: what is not found may be submitted again.
+    finds_absence: bool = False
+    #: So long after the first try, the same request with the same key is carried out once.
+    same_for: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

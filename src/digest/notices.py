@@ -21,9 +21,10 @@ from digest.links import TEST_TOKEN
 from digest.mail.addresses import AddressProblem, parse_address
 from digest.mail.decisions import FIRST_PAUSE, decide
 from digest.mail.letters import domain_of, issue_letter
-from digest.mail.message import build_message, notice_message_id, reader_links
+from digest.mail.message import notice_message_id, reader_links
 from digest.mail.pacing import earliest
 from digest.mail.policy import MessageError
+from digest.mail.press import Press
 from digest.mail.worker import death_certificate, working
 from digest.model import DeliveryState, Envelope, Receipt
 from digest.notice_letters import opt_in_letter, write
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from digest.mail.addresses import Address
     from digest.mail.decisions import Decision
     from digest.mail.message import Letter, ReaderLinks
-    from digest.ports import Mailer
+    from digest.ports import Mail, Mailer
     from digest.store.notices import NewNotice, Waiting
 
 log = logging.getLogger(__name__)
@@ -104,8 +105,8 @@ def _notice(app: App, slug: str, kind: str, key: str, address: Address) -> NewNo
 
 def _send_now(app: App, notice: NewNotice, letter: Letter, links: ReaderLinks | None) -> NoticeSent:
     newsletter = newsletter_of(app.config, notice.newsletter)
-    message = build_message(letter, notice.address, links, notice.message_id, app.clock())
     envelope = Envelope(newsletter.bounce_address, notice.address, notice.message_id)
+    mail = Press(letter).mail(envelope, links, app.clock())
     with working(app.var / "run", secrets.token_hex(4)) as worker:
         with app.store.write() as c:
             hashed = partial(keyed_hash, app.secret)
@@ -114,7 +115,7 @@ def _send_now(app: App, notice: NewNotice, letter: Letter, links: ReaderLinks | 
             return NoticeSent(DeliveryState.SUPPRESSED, begun)
         mailer = app.mailer(newsletter.mailer)
         try:
-            outcome = mailer.submit(envelope, message)
+            (outcome,) = mailer.submit([mail], notice.message_id)
         finally:
             mailer.close()
         decision = decide(outcome, delivery_id=begun, attempts=0, now=app.clock())
@@ -244,9 +245,8 @@ class _Shift:
             return
         # Built first: a message that cannot be built must not leave a notice in doubt.
         try:
-            message = build_message(
-                written.letter, notice.address, None, notice.message_id, app.clock()
-            )
+            envelope = Envelope(newsletter.bounce_address, notice.address, notice.message_id)
+            mail = Press(written.letter).mail(envelope, None, app.clock())
         except MessageError as error:
             log.error("notice %s: failed, its message cannot be made", notice.id)  # noqa: TRY400
             self._drop(notice, DeliveryState.FAILED, str(error))
@@ -262,18 +262,17 @@ class _Shift:
                 now=app.clock(),
             )
         if begun:
-            envelope = Envelope(newsletter.bounce_address, notice.address, notice.message_id)
-            self._submit(notice, newsletter, mailer, envelope, message)
+            self._submit(notice, newsletter, mailer, mail)
 
     def _submit(
         self,
         notice: Waiting,
         newsletter: Newsletter,
         mailer: Mailer,
-        envelope: Envelope,
-        message: bytes,
+        mail: Mail,
     ) -> None:
-        outcome, now = mailer.submit(envelope, message), self.app.clock()
+        (outcome,) = mailer.submit([mail], notice.message_id)
+        now = self.app.clock()
         decision = decide(outcome, delivery_id=notice.id, attempts=notice.attempts, now=now)
         if decision.stop_mailer or isinstance(outcome, Unavailable):
             self._stop(newsletter.mailer, decision)

@@ -12,7 +12,17 @@ from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from digest.errors import Refused, Throttled, Unauthorized, Unavailable, Uncertain
-from digest.model import Envelope, Limits, Place, ReadySnippet, Receipt, Seen, Traits
+from digest.model import (
+    Content,
+    Envelope,
+    Limits,
+    MailerTraits,
+    Place,
+    ReadySnippet,
+    Receipt,
+    Seen,
+    Traits,
+)
 
 #: What an adapter answers where it does not do what was asked, and to one submission.
 Trouble: TypeAlias = Refused | Throttled | Unavailable | Uncertain | Unauthorized
@@ -26,25 +36,45 @@ Bodies: TypeAlias = tuple[str, ...]
 Clock: TypeAlias = Callable[[], datetime]
 
 
-class Mailer(Protocol):
-    """Submits one encoded message at a time.
+class Mail(Protocol):
+    """One mail to one recipient, made when it is asked for: the same each time."""
 
-    Promises: `submit` returns `Receipt` only after the other side accepted, and
-    `Uncertain` whenever acceptance cannot be excluded. It does not promise
-    delivery, and keeps no record.
+    @property
+    def envelope(self) -> Envelope: ...
+
+    def message(self) -> bytes:
+        """As RFC 5322 has it: ASCII, CRLF line ends."""
+        ...
+
+    def content(self) -> Content:
+        """The same in its parts."""
+        ...
+
+
+class Mailer(Protocol):
+    """Submits mails over one connection, which one thread drives.
+
+    Promises: an outcome is a `Receipt` only after the other side accepted, and `Uncertain`
+    whenever acceptance cannot be excluded. It does not promise delivery, and keeps no record.
     """
 
     #: The adapter's name in logs and receipts, e.g. "smtp".
     name: str
-    #: Whether `find` can prove that a message was, or was not, accepted.
-    can_find: bool
+    traits: MailerTraits
 
-    def submit(self, envelope: Envelope, message: bytes) -> Outcome:
-        """Submit an RFC 5322 message with CRLF line ends, once."""
+    def submit(self, mails: Sequence[Mail], key: str) -> tuple[Outcome, ...]:
+        """Say these mails to the other side in one request, once: `traits.batch` at most.
+
+        One outcome for each, in order. `key` is the request's own, the same only where the very
+        same request is said again (`traits.same_for`).
+        """
         ...
 
-    def find(self, message_id: str) -> Receipt | None:
-        """Return the receipt of a message accepted earlier. Asked only where `can_find`."""
+    def find(self, message_id: str) -> Receipt | Trouble | None:
+        """The receipt of a mail accepted earlier; None where the other side shows none.
+
+        Asked only where `traits.can_find`. Trouble: it cannot be told now.
+        """
         ...
 
     def close(self) -> None:

@@ -25,10 +25,10 @@ from digest.config import (
     PARAMETERS,
     REQUIRED,
     Config,
-    SmtpMailer,
     rhythms_of,
     served_rhythms,
 )
+from digest.config_mailers import FileMailer, SmtpMailer
 from digest.config_social import Channel
 from digest.errors import ConfigError, Problem, UsageError
 from digest.model import Rhythm
@@ -36,6 +36,8 @@ from digest.social.declared import channel_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from digest.config_mailers import MailerSettings
 
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
 
@@ -383,12 +385,19 @@ def _unserved(config: Config, origins: Mapping[Keys, str]) -> Iterator[Problem]:
             )
 
 
+def _leaves(mailer: MailerSettings) -> bool:
+    if isinstance(mailer, FileMailer):
+        return False
+    host = mailer.host if isinstance(mailer, SmtpMailer) else urlsplit(mailer.api_url).hostname
+    return host not in _HERE
+
+
 def _out_of_reach(config: Config, origins: Mapping[Keys, str]) -> list[Problem]:
     """Mail that leaves this machine with links that lead back to it."""
     host = urlsplit(config.site.links_url).hostname or ""
     used = {newsletter.mailer for newsletter in config.newsletters.values()}
     relays = [config.mailers[slug] for slug in used if slug in config.mailers]
-    leaving = any(isinstance(m, SmtpMailer) and m.host not in _HERE for m in relays)
+    leaving = any(_leaves(mailer) for mailer in relays)
     if host not in _HERE or not leaving:
         return []
     message = f"readers cannot reach {host} to leave; name the public address of this site"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from digest.config import SmtpMailer
+from digest.config_mailers import SmtpMailer
 from digest.errors import Refused, Throttled, Unauthorized, Unavailable, Uncertain
 from digest.mail.mailers.file import MaildirMailer
 from digest.mail.mailers.smtp import RelayMailer

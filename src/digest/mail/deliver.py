@@ -110,12 +110,14 @@ def look_up(store: Store, mailer: Mailer, mailer_key: str, issue_id: int, clock:
 
     Returns how many: submitted, or pending again.
     """
-    if not mailer.can_find:
+    if not mailer.traits.can_find:
         return 0
     with store.read() as c:
         doubtful = ledger.uncertain_ids(c, issue_id, mailer=mailer_key)
     for delivery_id, message_id in doubtful:
         receipt = mailer.find(message_id)
+        if receipt is not None and not isinstance(receipt, Receipt):
+            break
         after = DeliveryState.SUBMITTED if receipt else DeliveryState.PENDING
         with store.write() as c:
             ledger.settle(c, delivery_id, after, how=f"looked up in {mailer_key}", now=clock())
@@ -142,20 +144,20 @@ def _claim(shift: Shift, issue_id: int, most: int) -> list[Claimed]:
 def _deliver_one(shift: Shift, claimed: Claimed, variant: StoredVariant) -> _Step:
     # Built first: a message that cannot be built must not leave a delivery in doubt.
     try:
-        envelope, message = shift.letters.make(claimed, variant)
+        mail = shift.letters.make(claimed, variant)
     except MessageError as error:
         with shift.store.write() as c:
             ledger.fail(c, claimed, shift.worker, str(error), shift.clock())
         log.error("delivery %s: failed, its message cannot be made", claimed.id)  # noqa: TRY400
         return _Step()
     now = shift.clock()
-    submission = ledger.Submission(envelope.message_id, shift.mailer_key, now, now + LEASE)
+    submission = ledger.Submission(mail.envelope.message_id, shift.mailer_key, now, now + LEASE)
     with shift.store.write() as c:
         begun = ledger.begin(c, claimed, shift.worker, submission)
     if begun != "go":
         log.info("delivery %s: not submitted, %s", claimed.id, begun)
         return _Step(stopped=begun == "stopped")
-    outcome = shift.mailer.submit(envelope, message)
+    (outcome,) = shift.mailer.submit([mail], mail.envelope.message_id)
     return _write_down(shift, claimed, outcome)
 
 

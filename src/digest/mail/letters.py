@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from digest.mail.message import Letter, build_message, message_id_for, reader_links
+from digest.mail.message import Letter, message_id_for, reader_links
+from digest.mail.press import Press
 from digest.model import Envelope
 from digest.readers.tokens import make_token
 
 if TYPE_CHECKING:
     from digest.config import Newsletter, Site
     from digest.mail.message import ReaderLinks
-    from digest.ports import Clock
+    from digest.ports import Clock, Mail
     from digest.store.accounts import StoredVariant
     from digest.store.deliveries import Claimed
     from digest.store.issues import Issue
@@ -38,15 +39,21 @@ class Letters:
     issue: Issue
     secret: bytes
     clock: Clock
+    _presses: dict[int, Press] = field(default_factory=dict, compare=False, repr=False)
 
-    def make(self, claimed: Claimed, variant: StoredVariant) -> tuple[Envelope, bytes]:
-        """Envelope and message of one delivery. The Message-ID is the same at every try."""
+    def make(self, claimed: Claimed, variant: StoredVariant) -> Mail:
+        """One delivery's mail. The Message-ID is the same at every try."""
         domain = domain_of(self.newsletter)
         message_id = message_id_for(self.secret, self.issue.id, claimed.subscriber_id, domain)
         links = links_for(self.site, self.newsletter, self.secret, claimed.subscription_id)
-        letter = issue_letter(self.site, self.newsletter, variant, self.issue)
-        message = build_message(letter, claimed.address, links, message_id, self.clock())
-        return Envelope(self.newsletter.bounce_address, claimed.address, message_id), message
+        envelope = Envelope(self.newsletter.bounce_address, claimed.address, message_id)
+        return self._press(variant).mail(envelope, links, self.clock())
+
+    def _press(self, variant: StoredVariant) -> Press:
+        if variant.id not in self._presses:
+            letter = issue_letter(self.site, self.newsletter, variant, self.issue)
+            self._presses[variant.id] = Press(letter)
+        return self._presses[variant.id]
 
 
 def domain_of(newsletter: Newsletter) -> str:

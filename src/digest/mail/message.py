@@ -19,7 +19,7 @@ from urllib.parse import quote as url_quote
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from digest.mail.policy import MAIL_POLICY, MessageError, encoded_text, one_line
-from digest.model import SETTINGS_MARK, UNSUBSCRIBE_MAILTO_MARK, UNSUBSCRIBE_MARK
+from digest.model import SETTINGS_MARK, UNSUBSCRIBE_MAILTO_MARK, UNSUBSCRIBE_MARK, Content
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -127,6 +127,22 @@ def _page(links_url: str, page: str, token: str) -> str:
     return urlunsplit((base.scheme, base.netloc, path, "", ""))
 
 
+def content_of(letter: Letter, message_id: str, links: ReaderLinks | None) -> Content:
+    """Return a mail in its parts. Raises MessageError as `build_message` does."""
+    _check_marks(letter, links)
+    html, text = with_links(letter, links)
+    headers = [*_own_headers(letter, message_id), *_list_headers(letter, links)]
+    return Content(
+        from_name=one_line(letter.from_name),
+        from_address=_plain_address(letter.from_address),
+        reply_to=_plain_address(letter.reply_to),
+        subject=one_line(letter.subject),
+        headers=tuple(headers),
+        text=text,
+        html=html,
+    )
+
+
 def _headers(
     letter: Letter, recipient: str, message_id: str, date: datetime
 ) -> list[tuple[str, str]]:
@@ -138,6 +154,12 @@ def _headers(
         ("Reply-To", _plain_address(letter.reply_to)),
         ("Subject", encoded_text("Subject", letter.subject)),
         ("Date", format_datetime(date)),
+        *_own_headers(letter, message_id),
+    ]
+
+
+def _own_headers(letter: Letter, message_id: str) -> list[tuple[str, str]]:
+    return [
         ("Message-ID", message_id),
         ("Content-Language", letter.language),
         # RFC 3834: keeps holiday replies away.

@@ -32,7 +32,7 @@ class Scripts:
     head: str
 
 
-SCRIPTS = Scripts("digest.store:migrations", head="0005")
+SCRIPTS = Scripts("digest.store:migrations", head="0006")
 
 #: Any number will do, so long as everyone who migrates takes the same one.
 _LOCK = 0x0D16E57

@@ -466,8 +466,10 @@ deliveries = Table(
     Column("lease_until", Utc),
     # What it was said to; only that one may look it up.
     Column("mailer", Text),
+    # The request that it went in, with all others of the same; see `ports.Mailer.submit`.
+    Column("request", String),
     # Follows from issue, subscriber and secret; stored with the first `submitting`.
-    Column("message_id", Text, unique=True),
+    Column("message_id", Text),
     Column("remote_id", Text),
     Column("code", Text),
     Column("reason", Text),
@@ -482,7 +484,29 @@ deliveries = Table(
         " OR (worker IS NOT NULL AND lease_until IS NOT NULL)",
         name="lease",
     ),
-    Index(None, "issue_id", "state", "not_before"),
+    # Claims go through it by id.
+    Index(None, "issue_id", "state", "id"),
+    # Few wait for a time, and few were ever said to anybody while most are pending.
+    Index(
+        None,
+        "issue_id",
+        "not_before",
+        sqlite_where=text("not_before IS NOT NULL"),
+        postgresql_where=text("not_before IS NOT NULL"),
+    ),
+    Index(
+        "uq_deliveries_message_id",
+        "message_id",
+        unique=True,
+        sqlite_where=text("message_id IS NOT NULL"),
+        postgresql_where=text("message_id IS NOT NULL"),
+    ),
+    Index(
+        None,
+        "request",
+        sqlite_where=text("request IS NOT NULL"),
+        postgresql_where=text("request IS NOT NULL"),
+    ),
 )
 
 # What became known after submission, in Anymail's words: deferred, delivered, bounced,
@@ -493,9 +517,63 @@ delivery_events = Table(
     _id(),
     _ref("delivery_id", "deliveries.id", index=True),
     Column("event", String, nullable=False),
+    # Of a bounce: "hard", "soft" or "policy".
+    Column("kind", String),
     Column("at", Utc, nullable=False),
     Column("code", Text),
     Column("detail", Text),
+)
+
+# What came back about mails, stored before anything is done about it: reports read from an
+# inbox, and what a mailer's webhook was told. One that comes again is the same row.
+feedback = Table(
+    "feedback",
+    metadata,
+    _id(),
+    # Which inbox or webhook: "inbox:bounces", or "hook:relay".
+    Column("source", String, nullable=False),
+    # The other side's own name for the event, or a hash of what it said.
+    Column("event_id", String, nullable=False),
+    Column("received_at", Utc, nullable=False),
+    # `digest.mail.feedback.Feedback` as JSON; NULL once it was worked on.
+    Column("body", JSON(none_as_null=True)),
+    Column("worked_at", Utc),
+    # What was made of it, in a word: an event, or "unknown".
+    Column("became", String),
+    _ref("delivery_id", "deliveries.id", nullable=True, index=True),
+    UniqueConstraint("source", "event_id"),
+    Index(
+        None,
+        "received_at",
+        sqlite_where=text("worked_at IS NULL"),
+        postgresql_where=text("worked_at IS NULL"),
+    ),
+)
+
+# How many mails a mailer took up in a slot of a period, all workers together: what `pace` allows
+# next follows from the last slots. `domain` is "" for all of them together.
+mail_paces = Table(
+    "mail_paces",
+    metadata,
+    Column("mailer", String, primary_key=True),
+    Column("domain", String, primary_key=True),
+    # In seconds.
+    Column("period", Integer, primary_key=True),
+    Column("slot", BigInteger, primary_key=True),
+    Column("count", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Mailers, or domains at a mailer, that asked for time.
+mail_waits = Table(
+    "mail_waits",
+    metadata,
+    Column("mailer", String, primary_key=True),
+    Column("domain", String, primary_key=True),
+    Column("until", Utc, nullable=False),
+    Column("reason", Text, nullable=False),
+    # How often in a row; the next wait is the longer for it.
+    Column("streak", Integer, nullable=False),
 )
 
 # Mails outside any issue: opt-in mails, links that readers asked for, test copies. One row, one

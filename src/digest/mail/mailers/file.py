@@ -17,36 +17,47 @@ from typing import TYPE_CHECKING
 from digest.errors import Unavailable, Uncertain
 from digest.files import sync_folder
 from digest.mail.mailers.mailbox_page import refresh_pages
-from digest.model import Receipt
+from digest.model import MailerTraits, Receipt
 
 if TYPE_CHECKING:
-    from digest.model import Envelope
-    from digest.ports import Clock, Outcome
+    from collections.abc import Sequence
+
+    from digest.ports import Clock, Mail, Outcome, Trouble
 
 
 class MaildirMailer:
     """Keeps mail in the Maildir `root`; `close` brings its `index.html` up to date."""
 
     name = "file"
-    can_find = True
+    traits = MailerTraits(can_find=True, finds_absence=True)
 
     def __init__(self, root: Path, clock: Clock) -> None:
         self._root = root
         self._clock = clock
 
-    def submit(self, envelope: Envelope, message: bytes) -> Outcome:
-        """Write the message whole or not at all; a full disk is `Unavailable`."""
+    def submit(self, mails: Sequence[Mail], key: str) -> tuple[Outcome, ...]:
+        """Write each message whole or not at all; a full disk is `Unavailable`."""
+        return tuple(self._submit(mail) for mail in mails)
+
+    def find(self, message_id: str) -> Receipt | Trouble | None:
+        """Return the receipt of a message that lies in the mailbox, read or unread."""
         try:
-            found = self.find(envelope.message_id)
+            return self._find(message_id)
+        except OSError as error:
+            return Unavailable(f"the mailbox cannot be read: {error.strerror}")
+
+    def _submit(self, mail: Mail) -> Outcome:
+        message_id = mail.envelope.message_id
+        try:
+            found = self._find(message_id)
             if found is not None:
                 return found
-            temporary = self._write(message)
+            temporary = self._write(mail.message())
         except OSError as error:
             return Unavailable(f"the mailbox cannot be written: {error.strerror}")
-        return self._accept(temporary, _file_name(envelope.message_id))
+        return self._accept(temporary, _file_name(message_id))
 
-    def find(self, message_id: str) -> Receipt | None:
-        """Return the receipt of a message that lies in the mailbox, read or unread."""
+    def _find(self, message_id: str) -> Receipt | None:
         name = _file_name(message_id)
         try:
             return _receipt(self._root / "new" / name, name)

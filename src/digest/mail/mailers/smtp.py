@@ -15,7 +15,7 @@ import socket
 import ssl
 from contextlib import suppress
 from smtplib import SMTP, SMTP_SSL, SMTPException, SMTPHeloError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from digest.errors import Refused, Unauthorized, Unavailable, Uncertain
 from digest.mail.mailers.smtp_replies import (
@@ -28,14 +28,14 @@ from digest.mail.mailers.smtp_replies import (
     rejection,
     verdict,
 )
-from digest.model import Receipt
+from digest.model import MailerTraits, Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from digest.config import SmtpMailer
+    from digest.config_mailers import SmtpMailer
     from digest.model import Envelope
-    from digest.ports import Clock, Outcome
+    from digest.ports import Clock, Mail, Outcome
 
 _HELLO_OK = 250
 #: What may stand between < and > in a command without quoting.
@@ -48,7 +48,7 @@ class RelayMailer:
     """Submits to the relay of `settings`. Connects when first needed."""
 
     name = "smtp"
-    can_find = False
+    traits = MailerTraits()
 
     def __init__(self, settings: SmtpMailer, clock: Clock) -> None:
         self._settings = settings
@@ -56,8 +56,14 @@ class RelayMailer:
         self._smtp: SMTP | None = None
         self._used = 0
 
-    def submit(self, envelope: Envelope, message: bytes) -> Outcome:
+    def submit(self, mails: Sequence[Mail], key: str) -> tuple[Outcome, ...]:
         """Submit one message; no answer to the end of its body is `Uncertain`."""
+        return tuple(self._submit(mail.envelope, mail.message()) for mail in mails)
+
+    def find(self, message_id: str) -> NoReturn:
+        raise NotImplementedError("a relay cannot be asked what it accepted")
+
+    def _submit(self, envelope: Envelope, message: bytes) -> Outcome:
         if not _PLAIN_PATH.fullmatch(envelope.sender):
             return Unauthorized("the address that bounces go to is not plain ASCII")
         if not _PLAIN_PATH.fullmatch(envelope.recipient):
@@ -71,9 +77,6 @@ class RelayMailer:
             # Interrupted in the middle: nobody may go on with this connection.
             self._drop()
             raise
-
-    def find(self, message_id: str) -> Receipt | None:
-        raise NotImplementedError("a relay cannot be asked what it accepted")
 
     def close(self) -> None:
         if self._smtp is not None:

@@ -1,0 +1,92 @@
+"""Deliveries claimed in order, requests, what comes back about mails, pace and waits."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+UTC = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    _change_deliveries()
+    _create_what_comes_back()
+    _create_pace()
+
+
+def _partial_index(name: str, columns: list[str], *, unique: bool = False) -> None:
+    table = name.removeprefix("ix_").removeprefix("uq_").partition("_")[0]
+    where = sa.text(f"{columns[-1]} IS NOT NULL")
+    op.create_index(
+        op.f(name), table, columns, unique=unique, sqlite_where=where, postgresql_where=where
+    )
+
+
+def _change_deliveries() -> None:
+    with op.batch_alter_table("deliveries") as batch:
+        batch.drop_index(op.f("ix_deliveries_issue_id_state_not_before"))
+        batch.drop_constraint(op.f("uq_deliveries_message_id"), type_="unique")
+        batch.add_column(sa.Column("request", sa.String()))
+    op.create_index(
+        op.f("ix_deliveries_issue_id_state_id"), "deliveries", ["issue_id", "state", "id"]
+    )
+    _partial_index("ix_deliveries_issue_id_not_before", ["issue_id", "not_before"])
+    _partial_index("uq_deliveries_message_id", ["message_id"], unique=True)
+    _partial_index("ix_deliveries_request", ["request"])
+
+
+def _create_what_comes_back() -> None:
+    op.add_column("delivery_events", sa.Column("kind", sa.String()))
+    op.create_table(
+        "feedback",
+        sa.Column("id", ID, autoincrement=True, nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("event_id", sa.String(), nullable=False),
+        sa.Column("received_at", UTC, nullable=False),
+        sa.Column("body", sa.JSON()),
+        sa.Column("worked_at", UTC),
+        sa.Column("became", sa.String()),
+        sa.Column("delivery_id", ID),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_feedback")),
+        sa.ForeignKeyConstraint(
+            ["delivery_id"], ["deliveries.id"], name=op.f("fk_feedback_delivery_id")
+        ),
+        sa.UniqueConstraint("source", "event_id", name=op.f("uq_feedback_source_event_id")),
+    )
+    op.create_index(op.f("ix_feedback_delivery_id"), "feedback", ["delivery_id"])
+    waiting = sa.text("worked_at IS NULL")
+    op.create_index(
+        op.f("ix_feedback_received_at"),
+        "feedback",
+        ["received_at"],
+        sqlite_where=waiting,
+        postgresql_where=waiting,
+    )
+
+
+def _create_pace() -> None:
+    op.create_table(
+        "mail_paces",
+        sa.Column("mailer", sa.String(), nullable=False),
+        sa.Column("domain", sa.String(), nullable=False),
+        sa.Column("period", sa.Integer(), nullable=False),
+        sa.Column("slot", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("mailer", "domain", "period", "slot", name=op.f("pk_mail_paces")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "mail_waits",
+        sa.Column("mailer", sa.String(), nullable=False),
+        sa.Column("domain", sa.String(), nullable=False),
+        sa.Column("until", UTC, nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("streak", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("mailer", "domain", name=op.f("pk_mail_waits")),
+    )
