@@ -15,15 +15,18 @@ import pytest
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult
 
+from digest.mail.mailers.file import MaildirMailer
+from fakes.mails import PASSWORD, USER, clock, relay, secure_relay
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from digest.ports import Mail, Mailer
+
 #: Signs a certificate for 127.0.0.1, anew in each session; nothing secret stands in a file.
 AUTHORITY = trustme.CA()
 CERTIFICATE = AUTHORITY.issue_cert("127.0.0.1")
-
-USER, PASSWORD = "digest", "correct horse"
 
 #: Instead of a reply: close the connection, or say nothing until the test is over.
 DROP, HANG = "drop", "hang"
@@ -128,7 +131,7 @@ class ScriptedServer:
                 if not line:
                     return False
                 body += line
-        told = self._told("end", "250 2.0.0 Ok: queued as Q1")
+        told = self._told("end", f"250 2.0.0 Ok: queued as Q{len(self.accepted) + 1}")
         if told.startswith("250"):
             self.accepted.append(body)
         return self._say(client, told)
@@ -234,3 +237,47 @@ async def _hung_up() -> None:
     talks = asyncio.all_tasks() - {asyncio.current_task()}
     if talks:
         await asyncio.wait(talks, timeout=5)
+
+
+@dataclass
+class Bench:
+    """A mailer, and what lies at the other side of it."""
+
+    mailer: Mailer
+    #: Everything that was accepted, in whatever form it is told there.
+    arrived: Callable[[], list[Any]]
+    #: This mail, as it must arrive.
+    sent: Callable[[Mail], Any]
+
+
+@pytest.fixture
+def file_bench(tmp_path: Path) -> Bench:
+    new = tmp_path / "new"
+    mailer = MaildirMailer(tmp_path, clock)
+    return Bench(mailer, lambda: [path.read_bytes() for path in new.glob("*")], _bytes)
+
+
+@pytest.fixture
+def smtp_bench(scripted: Callable[..., ScriptedServer]) -> Bench:
+    server = scripted()
+    return Bench(relay(server.port), lambda: _undotted(server), _bytes)
+
+
+@pytest.fixture
+def pipelining_bench(scripted: Callable[..., ScriptedServer]) -> Bench:
+    server = scripted(extensions=("PIPELINING",))
+    return Bench(relay(server.port), lambda: _undotted(server), _bytes)
+
+
+@pytest.fixture
+def secure_smtp_bench(trusted: None, real_server: RealServer) -> Bench:
+    mailer = secure_relay(real_server.port)
+    return Bench(mailer, lambda: [raw for _, _, raw in real_server.inbox.mails], _bytes)
+
+
+def _undotted(server: ScriptedServer) -> list[bytes]:
+    return [body.replace(b"\r\n..", b"\r\n.") for body in server.accepted]
+
+
+def _bytes(mail: Mail) -> bytes:
+    return mail.message()

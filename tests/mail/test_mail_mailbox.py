@@ -19,6 +19,7 @@ from digest.mail.mailers.file import MaildirMailer
 from digest.mail.mailers.mailbox_page import LISTED
 from digest.mail.message import Letter, build_message
 from digest.model import Envelope, Receipt
+from fakes.mails import said
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +64,7 @@ def submitted(
     message_id = f"<{number}@example.org>"
     mailer = MaildirMailer(root, lambda: NOW + timedelta(minutes=number))
     raw = build_message(letter, to, None, message_id, NOW)
-    receipt = mailer.submit(Envelope("bounces@example.org", to, message_id), raw)
+    receipt = said(mailer, raw, Envelope("bounces@example.org", to, message_id))
     mailer.close()
     assert isinstance(receipt, Receipt)
     return receipt
@@ -133,9 +134,7 @@ def test_a_long_list_is_cut_and_says_so(tmp_path: Path) -> None:
 
 def test_a_mail_without_subject_or_html_can_be_opened(tmp_path: Path) -> None:
     mailer = MaildirMailer(tmp_path, lambda: NOW)
-    mailer.submit(
-        Envelope("b@example.org", "r@example.org", "<1@x>"), b"To: r@example.org\r\n\r\nplain\r\n"
-    )
+    said(mailer, b"To: r@example.org\r\n\r\nplain\r\n")
     mailer.close()
     page = Page(tmp_path / "index.html")
     assert "(no subject)" in page.words
@@ -168,11 +167,17 @@ from pathlib import Path
 from digest.mail.mailers.file import MaildirMailer
 from digest.model import Envelope
 
+class Long:
+    def __init__(self, number):
+        self.envelope = Envelope("b@example.org", "r@example.org", f"<{number}@example.org>")
+
+    def message(self):
+        return b"x" * 100_000
+
 mailer = MaildirMailer(Path(sys.argv[1]), lambda: datetime(2026, 11, 22, tzinfo=UTC))
 print("ready", flush=True)
 for number in count():
-    envelope = Envelope("b@example.org", "r@example.org", f"<{number}@example.org>")
-    mailer.submit(envelope, b"x" * 100_000)
+    mailer.submit([Long(number)], "key")
     mailer.close()
 """
 
