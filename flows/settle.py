@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from prefect import flow
 from prefect.client.schemas.objects import State  # noqa: TC002  Prefect reads every annotation
 
-from digest_prefect.parameters import DryRun, shown
+from digest_prefect.parameters import Approver, DryRun, shown
 from digest_prefect.running import running
 from digest_prefect.settling import settle_issue, settle_threads
 
@@ -21,9 +21,6 @@ Decision = Annotated[
         "look: ask the mailer or channel, where it can tell. leave: never send them again. "
         "resend: send them again; some may get it twice.",
     ),
-]
-Approver = Annotated[
-    str, shown("Who decides", "Your name; kept with it.", min_length=2, pattern=r"\S")
 ]
 
 

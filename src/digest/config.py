@@ -228,6 +228,7 @@ FLOWS: dict[str, int] = {
     "theme-digest": 24 * 60,
     "each-post": 60,
     "send-issue": 24 * 60,
+    "stop-issue": 120,
     "queue-social": 120,
     "publish-social": 30,
     "settle": 120,
@@ -254,6 +255,7 @@ PARAMETERS: dict[str, dict[str, type]] = {
     },
     "each-post": {"newsletter": str, "dry_run": bool},
     "send-issue": {"issue": int, "dry_run": bool},
+    "stop-issue": {"issue": int, "decision": str, "approver": str, "dry_run": bool},
     "queue-social": {"channel": str, "dry_run": bool},
     "publish-social": {"channel": str, "dry_run": bool},
     "settle": {"issue": int, "decision": str, "approver": str, "dry_run": bool},
@@ -265,6 +267,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "series-digest": ("series",),
     "theme-digest": ("theme",),
     "send-issue": ("issue",),
+    "stop-issue": ("issue", "decision", "approver"),
     "settle": ("issue", "decision", "approver"),
 }
 

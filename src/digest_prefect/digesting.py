@@ -291,6 +291,9 @@ def _finish(run: Run, sent: Sent, faults: list[str]) -> State[Any]:
     if issue.state in _STOPPED and _by_a_person(run, issue.id):
         name = "Held" if issue.state is IssueState.HELD else "Paused"
         return ended(run, name, f"issue {issue.id} is {sent.note}", outcome="partial")
+    if issue.state is IssueState.CANCELLED and not sent.undecided:
+        message = f"issue {issue.id} is {sent.note}"
+        return ended(run, _NAMES[issue.state], message, outcome="partial")
     if sent.account.claimed or sent.account.submitting:
         message = f"another worker is sending issue {issue.id}; see digest account {issue.id}"
         return ended(run, "Waiting", message, outcome="partial")

@@ -52,6 +52,7 @@ _PARAMETERS = {
     "theme-digest": 'theme: str, newsletter: str = "", dry_run: bool = True',
     "each-post": 'newsletter: str = "", dry_run: bool = True',
     "send-issue": "issue: int, dry_run: bool = True",
+    "stop-issue": "issue: int, decision: str, approver: str, dry_run: bool = True",
     "queue-social": 'channel: str = "all", dry_run: bool = True',
     "publish-social": 'channel: str = "all", dry_run: bool = True',
     "settle": "issue: int, decision: str, approver: str, dry_run: bool = True",

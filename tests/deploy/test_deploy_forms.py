@@ -66,6 +66,12 @@ FORMS = {
         ("issue", "integer", None, "required"),
         ("dry_run", "boolean", None, True),
     ],
+    "stop-issue": [
+        ("issue", "integer", None, "required"),
+        ("decision", "string", ["pause", "cancel"], "required"),
+        ("approver", "string", None, "required"),
+        ("dry_run", "boolean", None, True),
+    ],
     "queue-social": [
         ("channel", "string", ["all", "x", "mastodon", "bluesky"], "all"),
         ("dry_run", "boolean", None, True),
