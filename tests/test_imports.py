@@ -57,6 +57,7 @@ LAYERS = [
         "digest.mail.deliver",
         "digest.mail.letters",
         "digest.mail.mailers",
+        "digest.mail.proving",
         "digest.readers.enrolment",
         "digest.readers.erasure",
         "digest.readers.exporting",

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from digest.config_inboxes import MaildirInbox
-from digest.config_mailers import FileMailer, PostmarkMailer, ResendMailer
+from digest.config_mailers import FileMailer, PostmarkMailer, ResendMailer, SmtpMailer
 from digest.files import make_folder
 from digest.issues.period import week_of
 from digest.settings import find_home, load_config
@@ -78,6 +78,11 @@ class App:
         from digest.mail.mailers.smtp import RelayMailer
 
         return RelayMailer(settings, self.clock)
+
+    def connections(self, slug: str) -> int:
+        """How many connections to that mailer may be in use at once."""
+        settings = self.config.mailers[slug]
+        return settings.connections if isinstance(settings, SmtpMailer) else 1
 
     def mailer_key(self, slug: str) -> str:
         """Names a mailer and its place, so that no other one vouches for what it was told."""

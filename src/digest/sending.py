@@ -10,6 +10,7 @@ import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from digest import checking
@@ -18,8 +19,8 @@ from digest.issues import desk
 from digest.issues.compose import newsletter_of
 from digest.issues.freeze import freeze_issue
 from digest.mail.deliver import Shift, deliver
-from digest.mail.deliver import look_up as look_up_deliveries
 from digest.mail.letters import Letters
+from digest.mail.proving import look_up as look_up_deliveries
 from digest.mail.worker import death_certificate, working
 from digest.model import Account, Act, DeliveryState, IssueState
 from digest.store import accounts
@@ -157,12 +158,15 @@ def deliver_batch(
     _take_back(app, issue_id)
     issue = _get(app, issue_id)
     newsletter = newsletter_of(app.config, issue.newsletter)
-    folder = app.var / "run"
+    slug, folder = newsletter.mailer, app.var / "run"
+    _prove(app, issue_id, slug)
     with working(folder, secrets.token_hex(4)) as worker:
         shift = Shift(
             store=app.store,
-            mailer=app.mailer(newsletter.mailer),
-            mailer_key=app.mailer_key(newsletter.mailer),
+            new_mailer=partial(app.mailer, slug),
+            connections=app.connections(slug),
+            traits=app.mailer(slug).traits,
+            mailer_key=app.mailer_key(slug),
             letters=Letters(app.config.site, newsletter, issue, app.secret, app.clock),
             worker=worker,
             clock=app.clock,
@@ -250,17 +254,21 @@ def look_up(app: App, issue_id: int, act: Act) -> int:
     """
     _take_back(app, issue_id)
     slug = newsletter_of(app.config, _get(app, issue_id).newsletter).mailer
-    mailer = app.mailer(slug)
-    try:
-        count = look_up_deliveries(app.store, mailer, app.mailer_key(slug), issue_id, app.clock)
-    finally:
-        mailer.close()
+    count = _prove(app, issue_id, slug)
     with app.store.write() as c:
         issue = issue_store.get_issue(c, issue_id, lock=True)
         if issue.state is IssueState.CANCELLED:
             ledger.cancel_open(c, issue_id, act.at)
         _reopen(c, issue, replace(act, reason="uncertain, and looked up: never submitted"))
     return count
+
+
+def _prove(app: App, issue_id: int, slug: str) -> int:
+    mailer = app.mailer(slug)
+    try:
+        return look_up_deliveries(app.store, mailer, app.mailer_key(slug), issue_id, app.clock)
+    finally:
+        mailer.close()
 
 
 def _reopenable(c: Connection, issue_id: int) -> Issue:

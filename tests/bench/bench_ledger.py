@@ -13,15 +13,17 @@ from digest.config import Newsletter, Site, StoreSettings
 from digest.mail.deliver import Shift, deliver
 from digest.mail.letters import Letters
 from digest.mail.worker import working
-from digest.model import UNSUBSCRIBE_MARK, Envelope, IssueState, Receipt
+from digest.model import UNSUBSCRIBE_MARK, IssueState, MailerTraits, Receipt
 from digest.store import accounts, tables
 from digest.store.engine import open_store
 from digest.store.issues import get_issue
 from digest.store.migrate import ensure_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from digest.ports import Mail
     from digest.store.engine import Store
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -51,10 +53,10 @@ class Nod:
     """Accepts everything at once."""
 
     name = "nod"
-    can_find = False
+    traits = MailerTraits()
 
-    def submit(self, envelope: Envelope, message: bytes) -> Receipt:
-        return Receipt(envelope.message_id, NOW)
+    def submit(self, mails: Sequence[Mail], key: str) -> tuple[Receipt, ...]:
+        return tuple(Receipt(mail.envelope.message_id, NOW) for mail in mails)
 
     def find(self, message_id: str) -> Receipt | None:
         raise NotImplementedError
@@ -65,7 +67,7 @@ class Nod:
 
 def plain_loop(readers: int) -> float:
     """Messages a second of the loop that everybody writes first: EmailMessage anew for each."""
-    nod, start = Nod(), time.perf_counter()
+    start = time.perf_counter()
     for number in range(readers):
         message = EmailMessage()
         message["To"] = f"r{number}@example.org"
@@ -73,7 +75,7 @@ def plain_loop(readers: int) -> float:
         message["Subject"] = "Subject"
         message.set_content(TEXT)
         message.add_alternative(HTML, subtype="html")
-        nod.submit(Envelope("b@bench.example", message["To"], "<x@y>"), message.as_bytes())
+        message.as_bytes()
     return readers / (time.perf_counter() - start)
 
 
@@ -87,7 +89,9 @@ def deliver_all(home: Path, readers: int) -> float:
     with working(home / "run", "bench") as worker:
         shift = Shift(
             store=store,
-            mailer=Nod(),
+            new_mailer=Nod,
+            connections=4,
+            traits=Nod.traits,
             mailer_key="nod",
             letters=Letters(SITE, NEWSLETTER, issue, b"s" * 32, lambda: NOW),
             worker=worker,

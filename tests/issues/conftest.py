@@ -246,10 +246,9 @@ class Newsroom:
             issue_store.move_issue(c, sending, IssueState.SENDING, Act("Maya", at, "go"))
             until = at + timedelta(minutes=5)
             claimed = ledger.claim(c, issue.id, "w", now=at, until=until, most=99)
-            return [
-                ledger.begin(c, one, "w", ledger.Submission(f"<{one.id}@x>", "smtp", at, until))
-                for one in claimed
-            ]
+            starts = [ledger.Start(one, f"<{one.id}@x>", f"r{one.id}") for one in claimed]
+            words = ledger.begin(c, issue.id, starts, "w", ledger.Submission("smtp", at, until))
+            return [words[one.id] for one in claimed]
 
 
 @pytest.fixture(scope="session")

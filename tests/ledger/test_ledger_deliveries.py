@@ -30,15 +30,16 @@ def claim(world, issue, worker="w1", most=10):
 
 def begin(world, claimed, worker="w1", mailer="smtp"):
     until = world.now + timedelta(minutes=5)
-    submission = ledger.Submission(f"<{claimed.id}@example.org>", mailer, world.now, until)
+    submission = ledger.Submission(mailer, world.now, until)
+    start = ledger.Start(claimed, f"<{claimed.id}@example.org>", f"r{claimed.id}")
     with world.store.write() as c:
-        return ledger.begin(c, claimed, worker, submission)
+        return ledger.begin(c, claimed.issue_id, [start], worker, submission)[claimed.id]
 
 
 def finish(world, claimed, state, worker="w1", **more):
     decision = Decision(state, claimed.attempts + 1, **more)
     with world.store.write() as c:
-        return ledger.finish(c, claimed, worker, decision, remote_id="r", now=world.now)
+        return ledger.finish(c, ledger.Answer(claimed, decision, "r"), worker, world.now)
 
 
 def account(world, issue):
@@ -154,7 +155,7 @@ def test_an_uncertain_delivery_is_sent_again_only_by_decision(world, issue):
     begin(world, one)
     finish(world, one, S.UNCERTAIN)
     with world.store.write() as c:
-        ledger.release(c, "w1", world.now)
+        ledger.release(c, issue.id, "w1", world.now)
         ((doubtful, message_id),) = ledger.uncertain_ids(c, issue.id)
         assert (doubtful, message_id) == (one.id, f"<{one.id}@example.org>")
         ledger.settle(c, doubtful, S.UNCERTAIN, how="leave, by Maya", now=world.now)
@@ -184,7 +185,7 @@ def test_whoever_wants_it_tried_now_waits_for_nothing(world, issue):
     begin(world, one)
     finish(world, one, S.PENDING, not_before=world.now + timedelta(hours=1))
     with world.store.write() as c:
-        ledger.release(c, "w1", world.now)
+        ledger.release(c, issue.id, "w1", world.now)
     assert one.id not in {d.id for d in claim(world, issue, "w2")}
     with world.store.write() as c:
         ledger.end_waiting(c, issue.id)
@@ -197,7 +198,7 @@ def test_a_retry_takes_up_what_failed_and_nothing_else(world, issue):
         begin(world, claimed)
         finish(world, claimed, state)
     with world.store.write() as c:
-        ledger.release(c, "w1", world.now)
+        ledger.release(c, issue.id, "w1", world.now)
         assert ledger.retry_failed(c, issue.id, world.now) == 1
     assert account(world, issue) == {S.PENDING: 2, S.SUBMITTED: 1}
 

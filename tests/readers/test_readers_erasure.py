@@ -243,7 +243,7 @@ def test_answer_that_comes_after_the_erasure_is_written_without_the_address(
     decision = decide(answer, delivery_id=awaited.id, attempts=0, now=now)
     assert decision.suppress
     with held.store.write() as c:
-        assert ledger.finish(c, awaited, "w", decision, remote_id=None, now=now)
+        assert ledger.finish(c, ledger.Answer(awaited, decision), "w", now)
     assert _state(held, awaited) == "refused"
     assert _told(held, "whitlock") == []
     with held.store.read() as c:
@@ -303,11 +303,13 @@ def test_an_erased_reader_is_never_mailed_again(held, erase, now, way):
     with held.store.write() as c:
         until = now + timedelta(minutes=1)
         claims = ledger.claim(c, held_before.issue_id, "w2", now=now, until=until, most=9)
-    submission = ledger.Submission("<new@example.org>", "file", now, now)
+    submission = ledger.Submission("file", now, now)
     for claimed in [held_before, *claims]:
         with held.store.write() as c:
             worker = "w" if claimed is held_before else "w2"
-            assert ledger.begin(c, claimed, worker, submission) == "unsubscribed"
+            start = ledger.Start(claimed, "<new@example.org>", "r")
+            words = ledger.begin(c, claimed.issue_id, [start], worker, submission)
+            assert words[claimed.id] != "go"
     assert _state(held, held_before) == "cancelled"
     kept = _rows(held, "reservations", subscriber_id=held.ann, issue_id=held_before.issue_id)
     assert kept == []

@@ -3,6 +3,8 @@
 | answer | next state | the address | the mailer |
 |---|---|---|---|
 | receipt | submitted | | |
+| throttled, all of the mailer | pending, later, as if never tried | kept | waits |
+| throttled, the domain | pending, later; failed once attempts are used up | kept | in part waits |
 | throttled, unavailable | pending, later; failed once attempts are used up | kept | goes on |
 | refused at RCPT: no such mailbox | refused, bounced | suppressed | goes on |
 | refused at RCPT: full, or any other reason | refused, bounced | kept | goes on |
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
@@ -26,6 +28,7 @@ from digest.model import DeliveryState, Receipt
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from digest.model import Reach
     from digest.ports import Outcome
 
 #: After this many attempts, most of a day, a delivery is failed, and an editor may take it up
@@ -73,6 +76,12 @@ class Decision:
     not_before: datetime | None = None
     #: In Anymail's words.
     events: tuple[str, ...] = ()
+    #: Of a bounce: "hard" where the address is dead, else "soft".
+    kind: str | None = None
+    #: For how much more than this delivery the mailer asked for time, or was not there.
+    reach: Reach = "item"
+    #: How long it asked for.
+    asked: timedelta | None = None
     #: Why the address must never be mailed again; None keeps it.
     suppress: str | None = None
     #: Stop this mailer and tell the operator: other deliveries would fare no better.
@@ -93,9 +102,17 @@ def decide(outcome: Outcome, *, delivery_id: int, attempts: int, now: datetime) 
             return Decision(
                 DeliveryState.PENDING, attempts, outcome.reason, outcome.code, stop_mailer=True
             )
-        case Throttled() | Unavailable():
+        case Throttled(reach="mailer"):
+            # About all of its mails: it does not count against this one.
             pause = _pause(outcome, delivery_id, attempts + 1)
-            return _later(outcome, attempts + 1, now + pause)
+            later = _later(outcome, attempts, now + pause)
+            return replace(later, reach="mailer", asked=outcome.retry_after)
+        case Throttled():
+            pause = _pause(outcome, delivery_id, attempts + 1)
+            later = _later(outcome, attempts + 1, now + pause)
+            return replace(later, reach=outcome.reach, asked=outcome.retry_after)
+        case Unavailable():
+            return _later(outcome, attempts + 1, now + _pause(outcome, delivery_id, attempts + 1))
         case Refused():
             return _refused(outcome, attempts + 1, now)
         case _:
@@ -130,6 +147,7 @@ def _refused(refused: Refused, attempts: int, now: datetime) -> Decision:
         refused.reason,
         refused.code,
         events=() if fault == "message" else (BOUNCED,),
+        kind={"address": "hard", "mailbox": "soft"}.get(fault),
         suppress=f"no such address: {refused.code or refused.reason}"
         if fault == "address"
         else None,

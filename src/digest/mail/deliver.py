@@ -1,42 +1,55 @@
-"""Carries out deliveries, one at a time over one mailer, through the ledger.
+"""Carries out an issue's deliveries over some connections at once, through the ledger.
 
-For each: commit `submitting`, say it to the server once, commit the answer.
-Nothing that can fail stands between the first commit and the second, so a crash
-leaves at most the one delivery in doubt that was being said.
+A clerk, in the caller's thread, alone writes the ledger; a thread a connection submits. In each
+turn the clerk commits, in one transaction, what was answered since and what the free connections
+begin next: nothing that can fail stands between that commit and the first byte, and no answer
+waits behind another connection. So a crash leaves at most one request on each connection in doubt.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from datetime import timedelta
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from digest.errors import Throttled, Unavailable, Uncertain
 from digest.mail.decisions import decide
+from digest.mail.hands import Hands, Order
 from digest.mail.policy import MessageError
 from digest.model import DeliveryState, Receipt
 from digest.store import accounts
 from digest.store import deliveries as ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
+    from digest.mail.hands import Done
     from digest.mail.letters import Letters
-    from digest.ports import Clock, Mailer, Outcome
-    from digest.store.accounts import StoredVariant
-    from digest.store.deliveries import Claimed
+    from digest.model import MailerTraits
+    from digest.ports import Clock, Mail, Mailer, Outcome
+    from digest.store.deliveries import Answer, Claimed
     from digest.store.engine import Store
 
 log = logging.getLogger(__name__)
 
-#: How many deliveries one claim leases.
-BATCH = 50
-#: So many deliveries in a row for which the mailer was not there, or gave no answer, end the
+#: How many deliveries one claim leases at least.
+BATCH = 500
+#: So many requests in a row for which the mailer was not there, or gave no answer, end the
 #: shift: the rest would only use up their attempts, or be in doubt as well.
 UNREACHABLE = 3
-#: Longer than a batch takes at a mailer's slowest; counts only for workers on other machines.
-LEASE = timedelta(hours=2)
+#: For how long a worker on another machine is believed to live after it last said so, and how
+#: often it does. Their clocks may differ by less than that.
+LEASE = timedelta(minutes=5)
+BEAT = timedelta(minutes=1)
+#: In seconds: how often it is looked whether somebody stopped the issue while nothing is done.
+LOOK = 1.0
+#: In seconds: how long the mailer is left alone after it was not there once, twice, ...
+BACK_OFF = (0.5, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +63,7 @@ class Report:
     unreachable: str = ""
     #: It gave no answer to some of what it was told at the end: those are uncertain.
     in_doubt: bool = False
-    #: `most` were tried, and there may be more.
+    #: It ended because it was asked to, and there may be more.
     more: bool = False
 
 
@@ -59,7 +72,10 @@ class Shift:
     """One worker at one mailer."""
 
     store: Store
-    mailer: Mailer
+    #: Makes a connection to it, unopened; `connections` of them at most are in use at once.
+    new_mailer: Callable[[], Mailer]
+    connections: int
+    traits: MailerTraits
     #: Names the mailer and its place; see `store.deliveries.Submission`.
     mailer_key: str
     letters: Letters
@@ -69,6 +85,8 @@ class Shift:
     should_stop: Callable[[], bool]
     #: Told of each delivery tried.
     progress: Callable[[], None]
+    #: In seconds: the pauses after the mailer was not there once, twice, ...
+    back_off: Sequence[float] = BACK_OFF
 
 
 def deliver(shift: Shift, issue_id: int, *, most: int | None = None) -> Report:
@@ -77,104 +95,260 @@ def deliver(shift: Shift, issue_id: int, *, most: int | None = None) -> Report:
     With `most` it ends after so many. The caller has recovered what dead workers held. Several
     workers may do this at once.
     """
-    look_up(shift.store, shift.mailer, shift.mailer_key, issue_id, shift.clock)
-    with shift.store.read() as c:
-        variants = accounts.load_variants(c, issue_id)
-    tried = missed = 0
-    unreachable, in_doubt = "", False
-    try:
-        while batch := _claim(shift, issue_id, BATCH if most is None else most - tried):
-            for claimed in batch:
-                step = _deliver_one(shift, claimed, variants[claimed.variant_id])
-                if step.stopped:
-                    return Report(tried)
-                tried += 1
-                shift.progress()
-                unreachable = step.unreachable
-                missed = missed + 1 if unreachable else 0
-                in_doubt = step.in_doubt or (in_doubt and missed > 0)
-                if step.fault or missed == UNREACHABLE or shift.should_stop():
-                    return Report(tried, step.fault, step.unreachable, in_doubt)
-            if tried == most:
-                return Report(tried, more=True)
-        # The last of all were told to nobody either.
-        return Report(tried, unreachable=unreachable, in_doubt=in_doubt)
-    finally:
-        with shift.store.write() as c:
-            ledger.release(c, shift.worker, shift.clock())
-        shift.mailer.close()
-
-
-def look_up(store: Store, mailer: Mailer, mailer_key: str, issue_id: int, clock: Clock) -> int:
-    """Decide the uncertain deliveries that were said to this very mailer, where it can prove them.
-
-    Returns how many: submitted, or pending again.
-    """
-    if not mailer.traits.can_find:
-        return 0
-    with store.read() as c:
-        doubtful = ledger.uncertain_ids(c, issue_id, mailer=mailer_key)
-    for delivery_id, message_id in doubtful:
-        receipt = mailer.find(message_id)
-        if receipt is not None and not isinstance(receipt, Receipt):
-            break
-        after = DeliveryState.SUBMITTED if receipt else DeliveryState.PENDING
-        with store.write() as c:
-            ledger.settle(c, delivery_id, after, how=f"looked up in {mailer_key}", now=clock())
-    return len(doubtful)
+    return _Clerk(shift, issue_id, most).work()
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    """How one delivery ended, as far as the next one is concerned."""
+class _Ready:
+    """A delivery whose mail is made."""
 
-    #: The issue is not being sent any more.
-    stopped: bool = False
+    claimed: Claimed
+    mail: Mail
+
+
+@dataclass
+class _Clerk:
+    """The state of one call of `deliver`."""
+
+    shift: Shift
+    issue_id: int
+    most: int | None
+    #: Leased; then their mails are made.
+    claimed: deque[Claimed] = field(default_factory=deque)
+    ready: deque[_Ready] = field(default_factory=deque)
+    #: Where the next claim goes on, and whether nothing lay beyond.
+    after: int = 0
+    drained: bool = False
+    requests: int = 0
+    begun: int = 0
+    tried: int = 0
+    #: Requests in a row for which the mailer was not there, or gave no answer; and, as time that
+    #: only goes on, until when it is left alone for it.
+    missed: int = 0
+    alone_until: float = 0.0
     fault: str = ""
     unreachable: str = ""
     in_doubt: bool = False
+    #: The issue is not being sent any more; or somebody asked us to stop.
+    stopped: bool = False
+    asked_to_stop: bool = False
+    surprise: BaseException | None = None
 
+    def work(self) -> Report:
+        shift = self.shift
+        with shift.store.read() as c:
+            self.variants = accounts.load_variants(c, self.issue_id)
+        self.hands: Hands[Claimed] = Hands(shift.new_mailer, shift.connections)
+        self.beat_at = shift.clock() + BEAT
+        try:
+            while self._turn():
+                pass
+        except Exception:
+            self._wind_up()
+            raise
+        finally:
+            with shift.store.write() as c:
+                ledger.release(c, self.issue_id, shift.worker, shift.clock())
+            self.hands.close()
+        more = (self.asked_to_stop or self._enough) and not self.stopped
+        return Report(self.tried, self.fault, self.unreachable, self.in_doubt, more=more)
 
-def _claim(shift: Shift, issue_id: int, most: int) -> list[Claimed]:
-    now, most = shift.clock(), min(most, BATCH)
-    with shift.store.write() as c:
-        return ledger.claim(c, issue_id, shift.worker, now=now, until=now + LEASE, most=most)
+    def _turn(self) -> bool:
+        """Write down what was answered and begin what can be; False where all is done."""
+        answers = self._answers(self._await())
+        candidates = self._candidates()
+        if answers or candidates:
+            self._write(answers, candidates)
+        if self.surprise is not None:
+            raise self.surprise
+        self._live()
+        return bool(self.hands.busy or candidates or self._waits_for_mailer)
 
+    def _wind_up(self) -> None:
+        """Something is wrong here; what is under way has its answers written down all the same."""
+        while self.hands.busy:
+            self._write(self._answers(self.hands.take(LOOK)), [])
 
-def _deliver_one(shift: Shift, claimed: Claimed, variant: StoredVariant) -> _Step:
-    # Built first: a message that cannot be built must not leave a delivery in doubt.
-    try:
-        mail = shift.letters.make(claimed, variant)
-    except MessageError as error:
+    # --- what is begun -------------------------------------------------------------------------
+
+    @property
+    def _enough(self) -> bool:
+        return self.most is not None and self.begun >= self.most
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether more is to be begun, now or in a moment."""
+        if not self.asked_to_stop:
+            self.asked_to_stop = self.shift.should_stop()
+        ended = self.asked_to_stop or self.stopped or bool(self.fault) or self._enough
+        return not ended and self.surprise is None and self.missed < UNREACHABLE
+
+    @property
+    def _waits_for_mailer(self) -> bool:
+        return self._goes_on and self.missed > 0 and not (self.drained and not self._left)
+
+    @property
+    def _left(self) -> int:
+        return len(self.ready) + len(self.claimed)
+
+    @property
+    def _usable(self) -> int:
+        """How many connections may be given something now: one, to see, after a miss."""
+        if not self.missed:
+            return self.hands.free
+        return 0 if self.hands.busy or monotonic() < self.alone_until else 1
+
+    def _await(self) -> list[Done[Claimed]]:
+        """What the connections did; waits for it unless something else can be begun."""
+        self._make_ahead()
+        if self._usable and self.ready and self._goes_on:
+            return self.hands.take(0)
+        if self.hands.busy:
+            return self.hands.take(LOOK)
+        if self._waits_for_mailer:
+            sleep(min(LOOK, max(0.0, self.alone_until - monotonic())))
+        return []
+
+    def _candidates(self) -> list[_Ready]:
+        """What the free connections may begin now."""
+        if not self._goes_on:
+            return []
+        room = self._usable * self.shift.traits.batch
+        if self.most is not None:
+            room = min(room, self.most - self.begun)
+        self._make_ahead()
+        return [self.ready.popleft() for _ in range(min(room, len(self.ready)))]
+
+    def _make_ahead(self) -> None:
+        """Make the mails that the connections will want next, while they are busy."""
+        ahead = self.shift.connections * self.shift.traits.batch
+        while len(self.ready) < ahead and self._goes_on:
+            if not self.claimed and not self._claim():
+                return
+            claimed = self.claimed.popleft()
+            try:
+                mail = self.shift.letters.make(claimed, self.variants[claimed.variant_id])
+            except MessageError as error:
+                self._cannot_be_made(claimed, error)
+            else:
+                self.ready.append(_Ready(claimed, mail))
+
+    def _claim(self) -> bool:
+        """Lease some more; whether there were any."""
+        if self.drained:
+            return False
+        shift, now = self.shift, self.shift.clock()
+        most = max(BATCH, 2 * shift.connections * shift.traits.batch)
+        if self.most is not None:
+            most = min(most, self.most - self.begun - self._left)
+        with shift.store.write() as c:
+            found = ledger.claim(
+                c,
+                self.issue_id,
+                shift.worker,
+                now=now,
+                until=now + LEASE,
+                most=most,
+                after=self.after,
+            )
+        # What became due again before the place where we are: once more from the start.
+        self.drained = not found and not self.after
+        self.after = found[-1].id if found else 0
+        self.claimed.extend(found)
+        return bool(found) or (not self.drained and self._claim())
+
+    def _cannot_be_made(self, claimed: Claimed, error: MessageError) -> None:
+        shift = self.shift
         with shift.store.write() as c:
             ledger.fail(c, claimed, shift.worker, str(error), shift.clock())
-        log.error("delivery %s: failed, its message cannot be made", claimed.id)  # noqa: TRY400
-        return _Step()
-    now = shift.clock()
-    submission = ledger.Submission(mail.envelope.message_id, shift.mailer_key, now, now + LEASE)
-    with shift.store.write() as c:
-        begun = ledger.begin(c, claimed, shift.worker, submission)
-    if begun != "go":
-        log.info("delivery %s: not submitted, %s", claimed.id, begun)
-        return _Step(stopped=begun == "stopped")
-    (outcome,) = shift.mailer.submit([mail], mail.envelope.message_id)
-    return _write_down(shift, claimed, outcome)
+        log.error("delivery %s: failed, its message cannot be made", claimed.id)
+        self.begun += 1
+        self._tell_tried()
+
+    # --- what is written -----------------------------------------------------------------------
+
+    def _write(self, answers: list[Answer], candidates: list[_Ready]) -> None:
+        """One transaction; then the connections are given what it let begin."""
+        shift, now = self.shift, self.shift.clock()
+        submission = ledger.Submission(shift.mailer_key, now, now + LEASE)
+        requests = self._requests(candidates)
+        starts = [
+            ledger.Start(one.claimed, one.mail.envelope.message_id, key)
+            for key, ready in requests.items()
+            for one in ready
+        ]
+        with shift.store.write() as c:
+            ledger.finish_all(c, answers, shift.worker, now)
+            words = ledger.begin(c, self.issue_id, starts, shift.worker, submission)
+        for key, ready in requests.items():
+            going = [one for one in ready if words[one.claimed.id] == "go"]
+            if going:
+                known, mails = [one.claimed for one in going], [one.mail for one in going]
+                self.hands.give(Order(key, known, mails))
+                self.begun += len(going)
+        for number, word in words.items():
+            self.stopped |= word == "stopped"
+            if word != "go":
+                log.info("delivery %s: not submitted, %s", number, word)
+
+    def _requests(self, candidates: list[_Ready]) -> dict[str, list[_Ready]]:
+        """What goes together in one request, by its key."""
+        batch, found = self.shift.traits.batch, {}
+        for begin in range(0, len(candidates), batch):
+            self.requests += 1
+            key = request_key(self.shift.worker, self.requests, self.shift.clock())
+            found[key] = candidates[begin : begin + batch]
+        return found
+
+    def _live(self) -> None:
+        """Say now and then that this worker lives."""
+        shift, now = self.shift, self.shift.clock()
+        if now >= self.beat_at:
+            with shift.store.write() as c:
+                ledger.extend(c, self.issue_id, shift.worker, now + LEASE)
+            self.beat_at = now + BEAT
+
+    # --- what was answered ---------------------------------------------------------------------
+
+    def _answers(self, done: list[Done[Claimed]]) -> list[Answer]:
+        return [answer for one in done for answer in self._judge(one)]
+
+    def _judge(self, done: Done[Claimed]) -> Iterator[Answer]:
+        if done.surprise is not None:
+            self.surprise = done.surprise
+            return
+        now = self.shift.clock()
+        for claimed, outcome in zip(done.order.known, done.outcomes, strict=True):
+            decision = decide(outcome, delivery_id=claimed.id, attempts=claimed.attempts, now=now)
+            if decision.stop_mailer:
+                self.fault = self.fault or decision.reason or "mailer stopped"
+            # The ledger has every delivery; a line for each would bury the others.
+            if decision.state is not DeliveryState.SUBMITTED:
+                log.info("delivery %s: %s %s", claimed.id, decision.state, decision.code)
+            remote_id = outcome.remote_id if isinstance(outcome, Receipt) else None
+            self._tell_tried()
+            yield ledger.Answer(claimed, decision, remote_id)
+        self._note_missing(done.outcomes)
+
+    def _note_missing(self, outcomes: Sequence[Outcome]) -> None:
+        missing = [why for outcome in outcomes if (why := _not_there(outcome))]
+        in_doubt = any(isinstance(outcome, Uncertain) for outcome in outcomes)
+        self.in_doubt = in_doubt or (self.in_doubt and bool(missing))
+        self.unreachable = missing[-1] if missing else ""
+        if missing:
+            pauses = self.shift.back_off
+            self.alone_until = monotonic() + pauses[min(self.missed, len(pauses) - 1)]
+        self.missed = self.missed + 1 if missing else 0
+
+    def _tell_tried(self) -> None:
+        self.tried += 1
+        self.shift.progress()
 
 
-def _write_down(shift: Shift, claimed: Claimed, outcome: Outcome) -> _Step:
-    now = shift.clock()
-    decision = decide(outcome, delivery_id=claimed.id, attempts=claimed.attempts, now=now)
-    remote_id = outcome.remote_id if isinstance(outcome, Receipt) else None
-    with shift.store.write() as c:
-        ledger.finish(c, claimed, shift.worker, decision, remote_id=remote_id, now=now)
-    # The ledger has every delivery; a line for each would bury the others.
-    level = logging.DEBUG if decision.state is DeliveryState.SUBMITTED else logging.INFO
-    log.log(level, "delivery %s: %s %s", claimed.id, decision.state, decision.code)
-    return _Step(
-        fault=decision.reason or "mailer stopped" if decision.stop_mailer else "",
-        unreachable=_not_there(outcome),
-        in_doubt=isinstance(outcome, Uncertain),
-    )
+def request_key(worker: str, number: int, now: datetime) -> str:
+    """A request's own name, no other's; it begins with when it was made, in seconds of POSIX."""
+    name = hashlib.sha256(f"{worker}:{number}".encode()).hexdigest()[:32]
+    return f"{int(now.timestamp())}-{name}"
 
 
 def _not_there(outcome: Outcome) -> str:

@@ -7,12 +7,14 @@ one can take it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, or_, select, update
 
 from digest.model import RELEASING, DeliveryState, IssueState
 from digest.readers.scrub import scrubbed
+from digest.store.dialect import address_domain
 from digest.store.readers import Suppression, suppress
 from digest.store.tables import (
     deliveries,
@@ -24,7 +26,7 @@ from digest.store.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement
@@ -53,82 +55,176 @@ class Claimed:
 
 
 def claim(
-    c: Connection, issue_id: int, worker: str, *, now: datetime, until: datetime, most: int
+    c: Connection,
+    issue_id: int,
+    worker: str,
+    *,
+    now: datetime,
+    until: datetime,
+    most: int,
+    after: int = 0,
+    barring: Collection[str] = (),
 ) -> list[Claimed]:
-    """Lease up to `most` pending deliveries that are due, while the issue is being sent."""
+    """Lease up to `most` pending deliveries that are due, while the issue is being sent.
+
+    In the order of their ids, of those `after` one; none for the domains `barring`.
+    """
     d = deliveries.c
     due = or_(d.not_before.is_(None), d.not_before <= now)
     sending = select(issues.c.id).where(
         issues.c.id == issue_id, issues.c.state == IssueState.SENDING
     )
+    # The number itself as well: with the subquery alone the index is not gone through in order.
+    wanted = [d.issue_id == issue_id, d.state == S.PENDING, d.id > after, due, exists(sending)]
+    if barring:
+        wanted.append(address_domain(c, d.address_key).not_in(list(barring)))
     chosen = (
         select(d.id)
-        .where(d.issue_id.in_(sending), d.state == S.PENDING, due)
+        .where(*wanted)
         .order_by(d.id)
         .limit(most)
         # SQLite needs no lock here, its writers come one by one; PostgreSQL's pass each other.
         .with_for_update(skip_locked=True)
     )
-    ids = c.scalars(chosen).all()
-    if not ids:
-        return []
-    c.execute(
+    if c.dialect.name != "sqlite":
+        # Or it might be carried out once a row, each time locking others.
+        chosen = select(chosen.cte("chosen").prefix_with("MATERIALIZED").c.id)
+    claimed = (
         update(deliveries)
-        .where(d.id.in_(ids))
+        .where(d.id.in_(chosen))
         .values(state=S.CLAIMED, worker=worker, lease_until=until, state_at=now)
+        .returning(
+            d.id,
+            d.issue_id,
+            d.variant_id,
+            d.subscriber_id,
+            d.subscription_id,
+            d.address,
+            d.address_key,
+            d.attempts,
+        )
     )
-    columns = (
-        d.id,
-        d.issue_id,
-        d.variant_id,
-        d.subscriber_id,
-        d.subscription_id,
-        d.address,
-        d.address_key,
-        d.attempts,
-    )
-    rows = c.execute(select(*columns).where(d.id.in_(ids)).order_by(d.id))
-    return [Claimed(*row) for row in rows]
+    return sorted((Claimed(*row) for row in c.execute(claimed)), key=attrgetter("id"))
 
 
-def release(c: Connection, worker: str, now: datetime) -> None:
-    """Give back what a worker claimed and did not begin."""
+def put_back(c: Connection, claimed: Sequence[Claimed], worker: str, now: datetime) -> None:
+    """Give back some of what a worker claimed and did not begin."""
+    if claimed:
+        _give_back(c, now, deliveries.c.worker == worker, deliveries.c.id.in_(_ids(claimed)))
+
+
+def release(c: Connection, issue_id: int, worker: str, now: datetime) -> None:
+    """Give back all that a worker claimed and did not begin."""
+    _give_back(c, now, deliveries.c.worker == worker, deliveries.c.issue_id == issue_id)
+
+
+def _give_back(c: Connection, now: datetime, *whose: ColumnElement[bool]) -> None:
     c.execute(
         update(deliveries)
-        .where(deliveries.c.worker == worker, deliveries.c.state == S.CLAIMED)
+        .where(*whose, deliveries.c.state == S.CLAIMED)
         .values(state=S.PENDING, worker=None, lease_until=None, state_at=now)
     )
 
 
+def extend(c: Connection, issue_id: int, worker: str, until: datetime) -> None:
+    """The worker lives: what it holds stays its own."""
+    d = deliveries.c
+    held = d.state.in_([S.CLAIMED, S.SUBMITTING])
+    mine = update(deliveries).where(d.issue_id == issue_id, held, d.worker == worker)
+    c.execute(mine.values(lease_until=until))
+
+
+def _ids(claimed: Iterable[Claimed]) -> list[int]:
+    return [one.id for one in claimed]
+
+
+# --- beginning ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A delivery that is about to be said to a mailer, and in which request."""
+
+    claimed: Claimed
+    message_id: str
+    request: str
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What is written before the first byte leaves."""
+    """What is written before the first byte leaves, alike for all starts of a transaction."""
 
-    message_id: str
     #: Which mailer, and where: only the same one may look it up later.
     mailer: str
     now: datetime
     until: datetime
 
 
-def begin(c: Connection, claimed: Claimed, worker: str, submission: Submission) -> str:
+#: "go", "suppressed", "unsubscribed", "paused" (by the reader), "stopped" (the issue) or
+#: "lost" (the lease).
+Word: TypeAlias = Literal["go", "suppressed", "unsubscribed", "paused", "stopped", "lost"]
+
+
+def begin(
+    c: Connection, issue_id: int, starts: Sequence[Start], worker: str, submission: Submission
+) -> dict[int, Word]:
     """Write `submitting`, or say why not; the caller commits before the first byte leaves.
 
     Suppression, consent, pause and the issue's state are checked in this same transaction (rule 6).
-    Returns "go", "suppressed", "unsubscribed", "paused" (by the reader), "stopped" (the issue)
-    or "lost" (the lease).
+    Returns a word for each delivery, by id.
     """
-    if _issue_state(c, claimed.issue_id) != IssueState.SENDING:
-        return "stopped"
-    barred = _bar(c, claimed, worker, submission.now)
-    if barred:
-        return barred
-    changed = c.execute(
+    if not starts:
+        return {}
+    if _issue_state(c, issue_id) != IssueState.SENDING:
+        return {start.claimed.id: "stopped" for start in starts}
+    words: dict[int, Word] = dict.fromkeys(_ids(start.claimed for start in starts), "lost")
+    words |= _judged(c, list(words), worker, submission.now)
+    barred = [start.claimed for start in starts if words[start.claimed.id] in _ENDS]
+    for claimed in barred:
+        _bar(c, claimed, worker, words[claimed.id], submission.now)
+    going = [start for start in starts if words[start.claimed.id] == "go"]
+    if going:
+        _write_submitting(c, going, submission)
+    return words
+
+
+#: What becomes of a delivery whose reader must not get it.
+_ENDS = {"suppressed": S.SUPPRESSED, "unsubscribed": S.CANCELLED, "paused": S.CANCELLED}
+
+
+def _judged(c: Connection, ids: list[int], worker: str, now: datetime) -> dict[int, Word]:
+    """For each delivery that this worker still holds, whether its reader may get it now."""
+    d, s = deliveries.c, subscriptions.c
+    query = (
+        select(d.id, s.state, s.paused_until, suppressions.c.address_key)
+        .join(subscriptions, s.id == d.subscription_id)
+        .outerjoin(suppressions, suppressions.c.address_key == d.address_key)
+        .where(d.id.in_(ids), d.worker == worker, d.state == S.CLAIMED)
+        .with_for_update(read=True, of=[deliveries, subscriptions])
+    )
+    return {
+        number: _word(state, paused_until, suppressed, now)
+        for number, state, paused_until, suppressed in c.execute(query)
+    }
+
+
+def _word(state: str, paused_until: datetime | None, suppressed: str | None, now: datetime) -> Word:
+    if suppressed is not None:
+        return "suppressed"
+    if state != "active":
+        return "unsubscribed"
+    return "paused" if paused_until and paused_until > now else "go"
+
+
+def _write_submitting(c: Connection, starts: Sequence[Start], submission: Submission) -> None:
+    """These rows were seen to be the worker's in this transaction."""
+    begun = (
         update(deliveries)
-        .where(*_held(claimed, worker))
+        .where(deliveries.c.id == bindparam("one"))
         .values(
             state=S.SUBMITTING,
-            message_id=submission.message_id,
+            message_id=bindparam("its_message_id"),
+            request=bindparam("its_request"),
             mailer=submission.mailer,
             attempts=deliveries.c.attempts + 1,
             lease_until=submission.until,
@@ -137,7 +233,25 @@ def begin(c: Connection, claimed: Claimed, worker: str, submission: Submission) 
             state_at=submission.now,
         )
     )
-    return "go" if changed.rowcount == 1 else "lost"
+    c.execute(
+        begun,
+        [
+            {
+                "one": start.claimed.id,
+                "its_message_id": start.message_id,
+                "its_request": start.request,
+            }
+            for start in starts
+        ],
+    )
+
+
+def _bar(c: Connection, claimed: Claimed, worker: str, word: Word, now: datetime) -> None:
+    """End a claimed delivery whose reader must not get it."""
+    values = {"state": _ENDS[word], "reason": word, "state_at": now}
+    changed = c.execute(update(deliveries).where(*_held(claimed, worker)).values(**values))
+    if changed.rowcount == 1:
+        _release_posts(c, claimed.issue_id, [claimed.subscriber_id])
 
 
 def _held(claimed: Claimed, worker: str) -> tuple[ColumnElement[bool], ...]:
@@ -145,41 +259,14 @@ def _held(claimed: Claimed, worker: str) -> tuple[ColumnElement[bool], ...]:
     return d.id == claimed.id, d.worker == worker, d.state == S.CLAIMED
 
 
-def _bar(c: Connection, claimed: Claimed, worker: str, now: datetime) -> str:
-    """End a claimed delivery whose reader must not get it; "" where they may."""
-    barred = _barred(c, claimed, now)
-    if barred:
-        state = S.SUPPRESSED if barred == "suppressed" else S.CANCELLED
-        values = {"state": state, "reason": barred, "state_at": now}
-        changed = c.execute(update(deliveries).where(*_held(claimed, worker)).values(**values))
-        if changed.rowcount == 1:
-            _release_posts(c, claimed.issue_id, [claimed.subscriber_id])
-    return barred
-
-
-def _barred(c: Connection, claimed: Claimed, now: datetime) -> str:
-    suppressed = select(suppressions.c.reason).where(
-        suppressions.c.address_key == claimed.address_key
-    )
-    if c.execute(suppressed).first():
-        return "suppressed"
-    s = subscriptions.c
-    consent = c.execute(
-        select(s.state, s.paused_until)
-        .where(s.id == claimed.subscription_id)
-        .with_for_update(read=True)
-    ).one()
-    if consent.state != "active":
-        return "unsubscribed"
-    return "paused" if consent.paused_until and consent.paused_until > now else ""
-
-
 def fail(c: Connection, claimed: Claimed, worker: str, reason: str, now: datetime) -> None:
     """Give up a claimed delivery whose message cannot be made; an editor may retry it.
 
     Of a reader who must not get it anyway, it ends as theirs do.
     """
-    if _bar(c, claimed, worker, now):
+    word = _judged(c, [claimed.id], worker, now).get(claimed.id, "lost")
+    if word in _ENDS:
+        _bar(c, claimed, worker, word, now)
         return
     c.execute(
         update(deliveries)
@@ -191,20 +278,68 @@ def fail(c: Connection, claimed: Claimed, worker: str, reason: str, now: datetim
 # --- outcomes ----------------------------------------------------------------------------------
 
 
-def finish(
-    c: Connection,
-    claimed: Claimed,
-    worker: str,
-    decision: Decision,
-    *,
-    remote_id: str | None,
-    now: datetime,
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What follows from a mailer's answer to one delivery."""
+
+    claimed: Claimed
+    decision: Decision
+    remote_id: str | None = None
+
+
+def finish_all(c: Connection, answers: Sequence[Answer], worker: str, now: datetime) -> None:
+    """Write what follows from some answers, each as `finish` does."""
+    plain = [one for one in answers if one.decision.state is S.SUBMITTED]
+    if plain and _write_submitted(c, plain, worker, now) < len(plain):
+        # One of them was changed meanwhile. For those written just now this does nothing.
+        for answer in plain:
+            finish(c, answer, worker, now)
+    for answer in answers:
+        if answer.decision.state is not S.SUBMITTED:
+            finish(c, answer, worker, now)
+
+
+def _write_submitted(c: Connection, answers: Sequence[Answer], worker: str, now: datetime) -> int:
+    """The usual case, together; returns how many rows were as expected."""
+    d = deliveries.c
+    submitted = (
+        update(deliveries)
+        .where(
+            d.id == bindparam("one"),
+            d.address_key == bindparam("its_key"),
+            d.worker == worker,
+            d.state.in_([S.SUBMITTING, S.UNCERTAIN]),
+        )
+        .values(
+            state=S.SUBMITTED,
+            attempts=bindparam("its_attempts"),
+            not_before=None,
+            remote_id=bindparam("its_remote_id"),
+            code=None,
+            reason=None,
+            lease_until=None,
+            state_at=now,
+        )
+    )
+    rows = [
+        {
+            "one": one.claimed.id,
+            "its_key": one.claimed.address_key,
+            "its_attempts": one.decision.attempts,
+            "its_remote_id": one.remote_id,
+        }
+        for one in answers
+    ]
+    return c.execute(submitted, rows).rowcount
+
+
+def finish(c: Connection, answer: Answer, worker: str, now: datetime) -> bool:
     """Write what follows from an answer; False where the row was no longer this worker's.
 
     An answer that comes after the worker was given up for dead still counts. What would be
     tried again is cancelled where the issue was.
     """
+    claimed, decision, remote_id = answer.claimed, answer.decision, answer.remote_id
     state = decision.state
     if state is S.PENDING and _issue_state(c, claimed.issue_id) == IssueState.CANCELLED:
         state = S.CANCELLED
@@ -234,7 +369,13 @@ def finish(
     if key != claimed.address_key:
         decision = _forgetting(c, claimed, decision, remote_id)
     for event in decision.events:
-        values = {"event": event, "at": now, "code": decision.code, "detail": decision.reason}
+        values = {
+            "event": event,
+            "kind": decision.kind,
+            "at": now,
+            "code": decision.code,
+            "detail": decision.reason,
+        }
         c.execute(insert(delivery_events).values(delivery_id=claimed.id, **values))
     if decision.suppress:
         found = Suppression(reason=decision.suppress, origin="bounce", at=now)
