@@ -28,6 +28,7 @@ from digest.model import DeliveryState, Receipt
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from digest.mail.feedback import BounceKind
     from digest.model import Reach
     from digest.ports import Outcome
 
@@ -47,6 +48,13 @@ BOUNCED = "bounced"
 
 _Fault: TypeAlias = Literal["policy", "address", "mailbox", "message"]
 
+_KINDS: dict[_Fault, BounceKind] = {
+    "policy": "policy",
+    "address": "hard",
+    "mailbox": "soft",
+    "message": "soft",
+}
+
 _CODE = re.compile(r"(?P<basic>[245]\d\d)?\s*(?P<enhanced>[245]\.\d{1,3}\.\d{1,3})?")
 # RFC 3463, 3.2: X.1.7 and X.1.8 speak of the sender's address, X.7.* of security and policy;
 # among the latter is Outlook's 5.7.515, for a domain that does not authenticate its mail.
@@ -59,6 +67,10 @@ _POLICY_WORDS = re.compile(
     r"\brelay|authenticat|\bspam|\bblock ?list|\bblack ?list|\bblocked using|\bdnsbl|\brbl\b"
     r"|\bpolicy|\breputation",
     re.IGNORECASE,
+)
+# Nor is a mailbox dead that is full, or its owner's account on hold.
+_FULL_WORDS = re.compile(
+    r"\bquota|\bfull\b|\bstorage|exceed|\btemporar|\btry again|\bsuspended", re.IGNORECASE
 )
 
 
@@ -77,7 +89,7 @@ class Decision:
     #: In Anymail's words.
     events: tuple[str, ...] = ()
     #: Of a bounce: "hard" where the address is dead, else "soft".
-    kind: str | None = None
+    kind: BounceKind | None = None
     #: For how much more than this delivery the mailer asked for time, or was not there.
     reach: Reach = "item"
     #: How long it asked for.
@@ -137,6 +149,11 @@ def _later(
     )
 
 
+def bounce_kind(code: str, said: str) -> BounceKind:
+    """What is wrong where a server would not take a mail for this address; see `Refused.code`."""
+    return _KINDS[_fault(Refused(said, code, address_fault=True))]
+
+
 def _refused(refused: Refused, attempts: int, now: datetime) -> Decision:
     fault = _fault(refused)
     if fault == "policy":
@@ -147,7 +164,7 @@ def _refused(refused: Refused, attempts: int, now: datetime) -> Decision:
         refused.reason,
         refused.code,
         events=() if fault == "message" else (BOUNCED,),
-        kind={"address": "hard", "mailbox": "soft"}.get(fault),
+        kind=None if fault == "message" else _KINDS[fault],
         suppress=f"no such address: {refused.code or refused.reason}"
         if fault == "address"
         else None,
@@ -166,6 +183,8 @@ def _fault(refused: Refused) -> _Fault:
         return "address" if _NO_SUCH_ADDRESS.fullmatch(enhanced) else "mailbox"
     if _POLICY_WORDS.search(refused.reason):
         return "policy"
+    if _FULL_WORDS.search(refused.reason):
+        return "mailbox"
     return "address" if basic in _PLAIN_NO_SUCH_ADDRESS else "mailbox"
 
 
