@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import re
 from datetime import date, time, timedelta
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Literal, NamedTuple, Self, TypeAlias, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 
 from digest.config_types import Declared, HttpUrl, Line, Weekday
 
@@ -39,7 +46,15 @@ def _domain(value: str) -> str:
     return value
 
 
-Rates: TypeAlias = tuple[Annotated[Rate, BeforeValidator(_rate)], ...]
+def _rates(value: tuple[Rate, ...]) -> tuple[Rate, ...]:
+    if len({rate.period for rate in value}) < len(value):
+        raise ValueError("must name each period once; keep the smaller number")
+    return value
+
+
+Rates: TypeAlias = Annotated[
+    tuple[Annotated[Rate, BeforeValidator(_rate)], ...], AfterValidator(_rates)
+]
 Domain = Annotated[str, AfterValidator(_domain)]
 
 
@@ -52,6 +67,11 @@ class Paced(Declared):
     domains: dict[Domain, Rates] = {}
     """The same for the addresses of one domain: `"gmail.com" = ["20/second"]`; `"*"` holds for
     each domain that is not named."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything is declared that must be counted."""
+        return bool(self.pace) or any(self.domains.values())
 
 
 class FileMailer(Paced):
@@ -111,6 +131,11 @@ class DkimKey(Declared):
     """A private RSA key in PEM, below the home folder or absolute."""
 
 
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
+#: Calendars end some millennia later, and so would whoever looks for the next open day.
+_LAST_YEAR = 2999
+
+
 def _hours(value: object) -> object:
     found = re.fullmatch(r"(\d\d:\d\d)-(\d\d:\d\d)", value) if isinstance(value, str) else None
     try:
@@ -138,6 +163,27 @@ class SendWindow(Declared):
     """`["mon", "tue"]`; none named: every day."""
     holidays: tuple[date, ...] = ()
     """Days on which nothing goes out: `[2026-12-25]`."""
+
+    @model_validator(mode="after")
+    def _opens(self) -> Self:
+        for holiday in self.holidays:
+            year = (holiday + timedelta(days=number) for number in range(1, 367))
+            if holiday.year > _LAST_YEAR:
+                raise ValueError(f"{holiday} is too far off")
+            if not any(map(self.opens_on, year)):
+                raise ValueError(f"stays shut for more than a year after {holiday}")
+        return self
+
+    def opens_on(self, day: date) -> bool:
+        """Whether it opens on a day, at some hour."""
+        on_weekday = not self.days or WEEKDAYS[day.weekday()] in self.days
+        return on_weekday and day not in self.holidays
+
+    def stays_open_from(self, day: date) -> bool:
+        """Whether it shuts no more from a day on."""
+        all_day = self.hours in {None, (time.min, time.max)}
+        all_week = not self.days or set(self.days) == set(WEEKDAYS)
+        return all_day and all_week and all(holiday < day for holiday in self.holidays)
 
 
 Percent = Annotated[float, Field(gt=0, le=100)]

@@ -1,0 +1,193 @@
+"""What mailers took up lately and who asked for time: kept across workers and restarts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, delete, or_, select
+
+from digest.config_mailers import PERIODS
+from digest.mail.rates import SLOTS, SPAN, Room, rates_of, room, slot_at, tightest
+from digest.mail.waits import MAILER, STREAK_ENDS, Wait, next_wait
+from digest.masking import said
+from digest.store.dialect import lock_mailer, upsert
+from digest.store.tables import mail_paces, mail_waits
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from sqlalchemy.engine import Connection
+
+    from digest.config_mailers import Paced, Rate, Rates
+
+_P = mail_paces.c
+_W = mail_waits.c
+
+#: How many began in each slot, by domain (MAILER: all together) and period in seconds.
+Slots = dict[tuple[str, int], dict[int, int]]
+
+
+# --- pace --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many mails may begin now: of all together, and of each domain that was asked about."""
+
+    whole: Room
+    domains: Mapping[str, Room]
+
+
+def lock(c: Connection, mailer: str) -> None:
+    """Let one transaction at a time count what a mailer takes up, until it ends.
+
+    To be held from before `free` until after `spend`; needed only where `paced.limited`.
+    """
+    lock_mailer(c, mailer)
+
+
+def free(
+    c: Connection, mailer: str, paced: Paced, domains: Collection[str], now: datetime
+) -> Allowance:
+    """How many mails may begin now, and where none may, when; asks nothing where nothing limits.
+
+    `domains` are those of `digest.mail.rates.domain_of`. What is begun must be `spend`-ed in the
+    same transaction with the same `now`.
+    """
+    declared = {domain: rates_of(paced, domain) for domain in domains}
+    limited = {MAILER: paced.pace} | declared
+    slots = _read(c, mailer, {domain: rates for domain, rates in limited.items() if rates}, now)
+
+    def left(domain: str) -> Room:
+        return tightest(
+            room(rate, slots.get((domain, _seconds(rate)), {}), now) for rate in limited[domain]
+        )
+
+    return Allowance(left(MAILER), {domain: left(domain) for domain in declared})
+
+
+def slots_of(
+    c: Connection, mailer: str, paced: Paced, now: datetime
+) -> Mapping[int, dict[int, int]]:
+    """How many mails began in each slot, by the period in seconds of the mailer's own rates."""
+    found = _read(c, mailer, {MAILER: paced.pace} if paced.pace else {}, now)
+    return {period: slots for (_, period), slots in found.items()}
+
+
+def _read(c: Connection, mailer: str, limited: Mapping[str, Rates], now: datetime) -> Slots:
+    found: Slots = {}
+    periods = {rate.period for rates in limited.values() for rate in rates}
+    if not periods:
+        return found
+    lately = (
+        and_(_P.period == period.total_seconds(), _P.slot > slot_at(period, now) - SPAN)
+        for period in periods
+    )
+    query = select(_P.domain, _P.period, _P.slot, _P.count).where(
+        _P.mailer == mailer, _P.domain.in_(list(limited)), or_(*lately)
+    )
+    for domain, period, slot, count in c.execute(query):
+        found.setdefault((domain, period), {})[slot] = count
+    return found
+
+
+def spend(
+    c: Connection, mailer: str, paced: Paced, counts: Mapping[str, int], now: datetime
+) -> None:
+    """Count what begins now, by domain. Costs nothing where nothing limits it."""
+    counted = [
+        {
+            "mailer": mailer,
+            "domain": domain,
+            "period": _seconds(rate),
+            "slot": slot_at(rate.period, now),
+            "count": count,
+        }
+        for domain, count, rates in _spent(paced, counts)
+        for rate in rates
+    ]
+    if not counted:
+        return
+    statement = upsert(c, mail_paces)
+    added = {"count": _P.count + statement.excluded.count}
+    key = mail_paces.primary_key
+    c.execute(statement.on_conflict_do_update(index_elements=key, set_=added), counted)
+    _forget_old(c, counted)
+
+
+def _forget_old(c: Connection, counted: Sequence[Mapping[str, Any]]) -> None:
+    """Delete the old slots of what was just counted; once in a round of slots is often enough."""
+    for domain, period, slot in ((row["domain"], row["period"], row["slot"]) for row in counted):
+        if slot % SLOTS == 0:
+            of_it = (_P.mailer == counted[0]["mailer"], _P.domain == domain, _P.period == period)
+            c.execute(delete(mail_paces).where(*of_it, _P.slot < slot - SPAN))
+
+
+def _spent(paced: Paced, counts: Mapping[str, int]) -> Iterator[tuple[str, int, Rates]]:
+    """What is counted under which rates, in an order that two workers share."""
+    yield MAILER, sum(counts.values()), paced.pace
+    for domain in sorted(counts):
+        yield domain, counts[domain], rates_of(paced, domain)
+
+
+def _seconds(rate: Rate) -> int:
+    return int(rate.period.total_seconds())
+
+
+# --- waits -------------------------------------------------------------------------------------
+
+
+def waits(c: Connection, mailer: str, now: datetime) -> dict[str, Wait]:
+    """Who asked for time, by domain; MAILER is the mailer as a whole.
+
+    Those that are over (`Wait.holds`) stand among them for a day, until `forget_wait`.
+    """
+    query = select(_W.domain, _W.until, _W.reason, _W.streak)
+    lately = query.where(_W.mailer == mailer, _W.until > now - STREAK_ENDS)
+    return {domain: Wait(*wait) for domain, *wait in c.execute(lately)}
+
+
+def note_wait(
+    c: Connection,
+    mailer: str,
+    domain: str,
+    reason: str,
+    now: datetime,
+    *,
+    asked: timedelta | None = None,
+) -> datetime:
+    """Leave a domain (MAILER: all of the mailer) alone for a while; returns until when.
+
+    `reason` and `asked` are the server's. Who notes several in one transaction does so in the
+    order of their domains, so that two workers do not wait for each other.
+    """
+    held = select(_W.until, _W.reason, _W.streak).where(_W.mailer == mailer, _W.domain == domain)
+    row = c.execute(held.with_for_update()).one_or_none()
+    before = Wait(*row) if row else None
+    wait = next_wait(before, (mailer, domain), said(reason), now, asked)
+    values = {"until": wait.until, "reason": wait.reason, "streak": wait.streak}
+    statement = upsert(c, mail_waits).values(mailer=mailer, domain=domain, **values)
+    key = mail_waits.primary_key
+    c.execute(statement.on_conflict_do_update(index_elements=key, set_=values))
+    return wait.until
+
+
+def forget_wait(c: Connection, mailer: str, domain: str, now: datetime) -> None:
+    """A mail was accepted again: the next wait begins with the shortest.
+
+    One that still holds stays: what was accepted had begun before it.
+    """
+    over = (_W.mailer == mailer, _W.domain == domain, _W.until <= now)
+    c.execute(delete(mail_waits).where(*over))
+
+
+def forget_past(c: Connection, now: datetime) -> int:
+    """Delete what holds up nobody any more, of every mailer; returns how many rows that were."""
+    old = (
+        and_(_P.period == period.total_seconds(), _P.slot < slot_at(period, now) - SPAN)
+        for period in PERIODS.values()
+    )
+    slots = c.execute(delete(mail_paces).where(or_(*old))).rowcount
+    return slots + c.execute(delete(mail_waits).where(_W.until <= now - STREAK_ENDS)).rowcount
