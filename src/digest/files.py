@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from digest.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
 
 
 def replace_text(path: Path, text: str, *, mode: int) -> None:
@@ -16,10 +22,22 @@ def replace_text(path: Path, text: str, *, mode: int) -> None:
 
 def replace_bytes(path: Path, content: bytes, *, mode: int) -> None:
     """`replace_text` for what is no text."""
+    with replacing(path, mode=mode) as out:
+        out.write(content)
+
+
+@contextmanager
+def replacing(path: Path, *, mode: int) -> Iterator[BinaryIO]:
+    """Yields what is written beside a file's place, and moved there once the block is through.
+
+    Raises UsageError where something else than a file stands there.
+    """
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no file; nothing was written")
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as out:
-            out.write(content)
+            yield out
         Path(draft).chmod(mode)
         Path(draft).replace(path)
     finally:

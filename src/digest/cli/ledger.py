@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +16,7 @@ from digest.cli.common import (
     Home,
     Json,
     opened,
+    progress,
     recorded,
     say,
     show,
@@ -22,7 +27,11 @@ from digest.cli.common import (
 from digest.cli.issues import IssueId, account_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from digest.bootstrap import App
+    from digest.model import DeliveryState
+    from digest.store.desk import Who
 
 
 def issues(
@@ -58,31 +67,113 @@ def account(
         str | None,
         typer.Option("--who", metavar="STATE", help="List the addresses in this state."),
     ] = None,
+    csv: Annotated[
+        str | None,
+        typer.Option("--csv", metavar="FILE", help="Write addresses as a table; - is stdout."),
+    ] = None,
+    by: By = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """The balanced account of an issue, or the addresses in one state.
 
+    With --csv every delivery is a row, or every one in the state of --who; only you can read
+    the file.
+
     Example: digest account 3 --who uncertain
     """
+    from digest.errors import UsageError
+
+    if csv == "-" and as_json:
+        raise UsageError("--csv - and --json would both be written to stdout; say one of them")
     with opened(home) as app:
-        if state:
+        if csv is not None:
+            _csv(app, issue, state, csv, by, as_json=as_json)
+        elif state:
             _who(app, issue, state, as_json=as_json)
         else:
             _account(app, issue, as_json=as_json)
 
 
-def _who(app: App, issue_id: int, state: str, *, as_json: bool) -> None:
+def _state(text: str) -> DeliveryState:
     from digest.errors import UsageError
     from digest.model import DeliveryState
+
+    if text not in list(DeliveryState):
+        raise UsageError(f"no state {text!r}; there are: {', '.join(DeliveryState)}")
+    return DeliveryState(text)
+
+
+def _csv(
+    app: App, issue_id: int, state: str | None, csv: str, by: str | None, *, as_json: bool
+) -> None:
+    from digest.model import DeliveryState
+    from digest.store import accounts, desk
+    from digest.store.issues import get_issue
+
+    states = [_state(state)] if state else list(DeliveryState)
+    # That somebody took them is kept.
+    with (
+        recorded(app, "account", by, issue=issue_id, state=state or "") as run,
+        app.store.read() as c,
+    ):
+        run.issue_id = get_issue(c, issue_id).id
+        counted = accounts.account(c, issue_id)
+        total = sum(getattr(counted, one) for one in states)
+        try:
+            with progress("writing", total) as step:
+                count = _write(csv, _told(desk.everyone(c, issue_id, states), step))
+        except BrokenPipeError:
+            run.outcome, run.reason = "partial", "what read the table closed the pipe"
+            # Python flushes stdout once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return
+        run.counts = {"addresses": count}
+    if csv == "-":
+        return
+    if as_json:
+        show({"file": csv, "addresses": count})
+    else:
+        say(f"Saved to {csv}, which only you can read: {count} addresses.")
+
+
+def _told(lines: Iterable[Who], step: Callable[[], None]) -> Iterator[Who]:
+    for line in lines:
+        yield line
+        step()
+
+
+def _write(csv: str, lines: Iterator[Who]) -> int:
+    """Write the table to a file, whole or not at all, or to stdout. Returns how many rows.
+
+    Raises BrokenPipeError where whoever read stdout has had enough.
+    """
+    from digest.errors import UsageError
+    from digest.files import replacing
+    from digest.who_csv import ENCODING, write_table
+
+    if csv == "-":
+        count = write_table(sys.stdout, lines)
+        sys.stdout.flush()
+        return count
+    try:
+        with replacing(Path(csv), mode=0o600) as out:
+            text = io.TextIOWrapper(out, encoding=ENCODING, newline="")
+            count = write_table(text, lines)
+            text.detach()
+    except OSError as error:
+        raise UsageError(f"{csv} cannot be written: {error.strerror}") from error
+    return count
+
+
+def _who(app: App, issue_id: int, state: str, *, as_json: bool) -> None:
     from digest.store.accounts import lines
     from digest.store.issues import get_issue
 
-    if state not in list(DeliveryState):
-        raise UsageError(f"no state {state!r}; there are: {', '.join(DeliveryState)}")
+    wanted = _state(state)
     with app.store.read() as c:
         get_issue(c, issue_id)
-        found = lines(c, issue_id, DeliveryState(state))
+        found = lines(c, issue_id, wanted)
     if as_json:
         show([asdict(line) for line in found])
         return

@@ -24,7 +24,7 @@ from digest.store.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Select
@@ -245,6 +245,14 @@ def who(
     query = _who().where(deliveries.c.issue_id == issue_id, deliveries.c.state == state)
     query = query.order_by(deliveries.c.address, deliveries.c.id).offset(skip)
     return _rows(c, query if most is None else query.limit(most))
+
+
+def everyone(c: Connection, issue_id: int, states: Iterable[DeliveryState]) -> Iterator[Who]:
+    """Whose delivery is in one of these states, by state and address; a few in memory at once."""
+    for state in states:
+        query = _who().where(deliveries.c.issue_id == issue_id, deliveries.c.state == state)
+        query = query.order_by(deliveries.c.address, deliveries.c.id)
+        yield from (Who(*row) for row in c.execute(query.execution_options(yield_per=1000)))
 
 
 def who_is(c: Connection, issue_id: int, address_key: str) -> Sequence[Who]:

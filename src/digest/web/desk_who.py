@@ -6,7 +6,6 @@ histories and logs.
 
 from __future__ import annotations
 
-import csv
 import io
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from digest.store import desk as queries
 from digest.web.desk_issue import issue_id_of, standing
 from digest.web.frame import desk_page, number_of
 from digest.web.routing import NUMBER, TEXT, Page, text_of
+from digest.who_csv import ENCODING, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,11 +34,6 @@ if TYPE_CHECKING:
 _ON_A_PAGE = 100
 #: Beside the states of a delivery.
 LEFT_OUT = "left-out"
-
-_COLUMNS = ("address", "state", "since", "attempts", "code", "reason", "settled", "message id")
-#: A spreadsheet would take a cell that begins so for a formula
-#: (https://owasp.org/www-community/attacks/CSV_Injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 
 
 def who_page(web: Web, request: Request) -> Response:
@@ -111,27 +106,8 @@ def download(web: Web, request: Request) -> Response:
 def as_csv(lines: Iterable[Who]) -> bytes:
     """A table that a spreadsheet opens, and of which it runs nothing."""
     written = io.StringIO()
-    table = csv.writer(written)
-    table.writerow(_COLUMNS)
-    for line in lines:
-        since = line.at.isoformat(timespec="seconds") if line.at else ""
-        cells = (
-            line.address,
-            line.state,
-            since,
-            str(line.attempts),
-            line.code,
-            line.reason,
-            line.settled,
-            line.message_id,
-        )
-        table.writerow([_harmless(cell or "") for cell in cells])
-    # Excel takes a file without the mark for one in the machine's old code page.
-    return written.getvalue().encode("utf-8-sig")
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    write_table(written, lines)
+    return written.getvalue().encode(ENCODING)
 
 
 def _those(
