@@ -13,7 +13,7 @@ from digest.config_inboxes import MaildirInbox
 from digest.config_mailers import FileMailer, PostmarkMailer, ResendMailer, SmtpMailer
 from digest.files import make_folder
 from digest.issues.period import week_of
-from digest.settings import find_home, load_config
+from digest.settings import find_home, load_config, load_signers
 from digest.store.engine import Store, open_store
 from digest.store.migrate import ensure_schema
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from digest.config import Config
+    from digest.config import Config, Newsletter
     from digest.feeds.fetch import Fetcher
     from digest.inbox.box import Box
     from digest.issues.period import Week
+    from digest.mail.dkim import Signer
     from digest.model import Limits
     from digest.ports import Channel, Clock, Mailer
 
@@ -65,6 +66,17 @@ class App:
         from digest.readers.tokens import load_secret
 
         return load_secret(self.secret_path)
+
+    def signer(self, newsletter: Newsletter) -> Signer | None:
+        """What signs its mails where they leave as whole messages; None: nothing does."""
+        from digest.mail.letters import domain_of
+
+        return self._signers.get(domain_of(newsletter).lower())
+
+    @cached_property
+    def _signers(self) -> dict[str, Signer]:
+        """By domain; their keys are read once."""
+        return load_signers(self.home, self.config)
 
     def mailer(self, slug: str) -> Mailer:
         """The mailer of that name in config; nothing is connected yet."""

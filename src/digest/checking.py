@@ -51,7 +51,9 @@ def look_again(app: App, issue: Issue) -> Findings:
 
 def _trial(app: App, issue: Issue) -> list[str]:
     newsletter = newsletter_of(app.config, issue.newsletter)
-    letters = Letters(app.config.site, newsletter, issue, app.secret, app.clock)
+    letters = Letters(
+        app.config.site, newsletter, issue, app.secret, app.clock, app.signer(newsletter)
+    )
     nobody = Claimed(0, issue.id, 0, 0, 0, newsletter.from_address, "", 0)
     try:
         letters.make(nobody, StoredVariant(0, issue.subject, issue.html, issue.text))

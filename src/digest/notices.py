@@ -106,7 +106,7 @@ def _notice(app: App, slug: str, kind: str, key: str, address: Address) -> NewNo
 def _send_now(app: App, notice: NewNotice, letter: Letter, links: ReaderLinks | None) -> NoticeSent:
     newsletter = newsletter_of(app.config, notice.newsletter)
     envelope = Envelope(newsletter.bounce_address, notice.address, notice.message_id)
-    mail = Press(letter).mail(envelope, links, app.clock())
+    mail = Press(letter, app.signer(newsletter)).mail(envelope, links, app.clock())
     with working(app.var / "run", secrets.token_hex(4)) as worker:
         with app.store.write() as c:
             hashed = partial(keyed_hash, app.secret)
@@ -246,7 +246,8 @@ class _Shift:
         # Built first: a message that cannot be built must not leave a notice in doubt.
         try:
             envelope = Envelope(newsletter.bounce_address, notice.address, notice.message_id)
-            mail = Press(written.letter).mail(envelope, None, app.clock())
+            press = Press(written.letter, app.signer(newsletter))
+            mail = press.mail(envelope, None, app.clock())
         except MessageError as error:
             log.error("notice %s: failed, its message cannot be made", notice.id)  # noqa: TRY400
             self._drop(notice, DeliveryState.FAILED, str(error))

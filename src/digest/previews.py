@@ -11,7 +11,9 @@ from digest.issues.preview import Copy, copy_for, picks_of_copy
 from digest.links import PREVIEW_TOKEN
 from digest.mail.addresses import AddressProblem, parse_address
 from digest.mail.letters import domain_of, issue_letter, links_for
-from digest.mail.message import build_message, reader_links, with_links
+from digest.mail.message import reader_links, with_links
+from digest.mail.press import Press
+from digest.model import Envelope
 from digest.store.accounts import StoredVariant
 
 if TYPE_CHECKING:
@@ -58,11 +60,12 @@ def preview_files(app: App, shown: Preview, reader: str | None, date: datetime) 
     variant = StoredVariant(0, rendered.subject, rendered.html, rendered.text)
     letter = issue_letter(app.config.site, newsletter, variant, shown.content)
     message_id = f"<preview.{shown.content.period}@{domain_of(newsletter)}>"
+    envelope = Envelope(newsletter.bounce_address, address, message_id)
     html, text = with_links(letter, links)
     files = {
         "issue.html": html.encode(),
         "issue.txt": text.encode(),
-        "issue.eml": build_message(letter, address, links, message_id, date),
+        "issue.eml": Press(letter).mail(envelope, links, date).message(),
     }
     return PreviewFiles(rendered.subject, rendered.preflight, picks, files)
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from digest.config_mailers import MailerSettings
+    from digest.mail.dkim import Signer
 
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
 
@@ -45,10 +46,20 @@ _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 #: Tables whose entries are named by the operator, and may come from several files.
-_NAMED = ("mailers", "inboxes", "feeds", "series", "themes", "newsletters", "channels", "flows")
+_NAMED = (
+    "mailers",
+    "dkim",
+    "inboxes",
+    "feeds",
+    "series",
+    "themes",
+    "newsletters",
+    "channels",
+    "flows",
+)
 
 #: Tables whose entries are of several kinds; pydantic names the kind after the entry.
-_OF_KINDS = {"mailers": ("file", "smtp"), "inboxes": ("maildir", "imap")}
+_OF_KINDS = {"mailers": ("file", "smtp", "resend", "postmark"), "inboxes": ("maildir", "imap")}
 _KINDS = tuple(kind for kinds in _OF_KINDS.values() for kind in kinds)
 
 #: Parameters of flows that name something of config, and where that is declared.
@@ -101,9 +112,35 @@ def load_config(home: Path, environment: Mapping[str, str] = os.environ) -> Conf
     if config is not None:
         reading.problems += _out_of_reach(config, reading.origins)
         reading.problems += _unserved(config, reading.origins)
+        reading.problems += _unsigned(home, config)
     if config is None or reading.problems:
         raise ConfigError(set(reading.problems))
     return config
+
+
+def load_signers(home: Path, config: Config) -> dict[str, Signer]:
+    """Read the keys that mail is signed with; what signs, by the domain that it signs for.
+
+    Raises ConfigError for every key that cannot sign, and for a domain's second one.
+    """
+    if not config.dkim:
+        return {}
+    from digest.mail.dkim import load_signer
+
+    signers: dict[str, Signer] = {}
+    problems = []
+    for name, declared in config.dkim.items():
+        signer = load_signer(declared, home)
+        if declared.domain in signers:
+            message = f"{declared.domain} has a key already; keep one of them"
+            problems.append(Problem(file_of(home, "dkim", name), f"dkim.{name}.domain", message))
+        elif isinstance(signer, str):
+            problems.append(Problem(file_of(home, "dkim", name), f"dkim.{name}.key_file", signer))
+        else:
+            signers[declared.domain] = signer
+    if problems:
+        raise ConfigError(problems)
+    return signers
 
 
 def file_of(home: Path, *keys: str) -> str:
@@ -383,6 +420,15 @@ def _unserved(config: Config, origins: Mapping[Keys, str]) -> Iterator[Problem]:
                 f"no schedule serves {', '.join(missing)}; add one to [flows.{flow}.schedules],"
                 " or offer it no more",
             )
+
+
+def _unsigned(home: Path, config: Config) -> tuple[Problem, ...]:
+    """Keys that mail cannot be signed with."""
+    try:
+        load_signers(home, config)
+    except ConfigError as error:
+        return error.problems
+    return ()
 
 
 def _leaves(mailer: MailerSettings) -> bool:

@@ -17,7 +17,8 @@ import pytest
 
 from digest.mail.mailers.file import MaildirMailer
 from digest.mail.mailers.mailbox_page import LISTED
-from digest.mail.message import Letter, build_message
+from digest.mail.message import Letter
+from digest.mail.press import Press
 from digest.model import Envelope, Receipt
 from fakes.mails import said
 
@@ -63,8 +64,8 @@ def submitted(
 ) -> Receipt:
     message_id = f"<{number}@example.org>"
     mailer = MaildirMailer(root, lambda: NOW + timedelta(minutes=number))
-    raw = build_message(letter, to, None, message_id, NOW)
-    receipt = said(mailer, raw, Envelope("bounces@example.org", to, message_id))
+    envelope = Envelope("bounces@example.org", to, message_id)
+    receipt = said(mailer, Press(letter).mail(envelope, None, NOW).message(), envelope)
     mailer.close()
     assert isinstance(receipt, Receipt)
     return receipt

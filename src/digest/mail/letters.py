@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from digest.mail.message import Letter, message_id_for, reader_links
 from digest.mail.press import Press
+from digest.mail.verp import verp_address
 from digest.model import Envelope
 from digest.readers.tokens import make_token
 
 if TYPE_CHECKING:
     from digest.config import Newsletter, Site
+    from digest.mail.dkim import Signer
     from digest.mail.message import ReaderLinks
     from digest.ports import Clock, Mail
     from digest.store.accounts import StoredVariant
@@ -39,6 +41,8 @@ class Letters:
     issue: Issue
     secret: bytes
     clock: Clock
+    #: Signs them; None where nothing does.
+    signer: Signer | None = None
     _presses: dict[int, Press] = field(default_factory=dict, compare=False, repr=False)
 
     def make(self, claimed: Claimed, variant: StoredVariant) -> Mail:
@@ -46,13 +50,17 @@ class Letters:
         domain = domain_of(self.newsletter)
         message_id = message_id_for(self.secret, self.issue.id, claimed.subscriber_id, domain)
         links = links_for(self.site, self.newsletter, self.secret, claimed.subscription_id)
-        envelope = Envelope(self.newsletter.bounce_address, claimed.address, message_id)
+        envelope = Envelope(self._sender(claimed), claimed.address, message_id)
         return self._press(variant).mail(envelope, links, self.clock())
+
+    def _sender(self, claimed: Claimed) -> str:
+        address = self.newsletter.bounce_address
+        return verp_address(address, self.secret, claimed.id) if self.newsletter.verp else address
 
     def _press(self, variant: StoredVariant) -> Press:
         if variant.id not in self._presses:
             letter = issue_letter(self.site, self.newsletter, variant, self.issue)
-            self._presses[variant.id] = Press(letter)
+            self._presses[variant.id] = Press(letter, self.signer)
         return self._presses[variant.id]
 
 

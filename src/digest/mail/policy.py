@@ -3,16 +3,14 @@
 Two faults of `email.policy` matter. A header with an unbreakable token longer than a line is
 RFC 2047-encoded, and mail programs ignore an encoded List-Unsubscribe. And text that looks like
 an encoded word is decoded on assignment and written bare, which lets `=?utf-8?q?=0D=0ABcc...?=`
-add a header (CVE-2024-6923, https://github.com/python/cpython/issues/121650). So the headers
-named here are stored and written as given: plain ASCII, folded between words and never in one.
+add a header (CVE-2024-6923, https://github.com/python/cpython/issues/121650). So headers are
+written as given here: plain ASCII, folded between words and never in one.
 """
 
 from __future__ import annotations
 
 import re
 from email.header import Header
-from email.policy import EmailPolicy
-from typing import Any
 
 from digest.errors import DigestError
 
@@ -21,26 +19,8 @@ LINE = 76
 #: RFC 5322, 2.1.1: no line may be longer, without its CRLF.
 LONGEST_LINE = 998
 
-#: Read by machines, which decode nothing.
-_MACHINE = frozenset(
-    {
-        "auto-submitted",
-        "content-language",
-        "feedback-id",
-        "list-archive",
-        "list-help",
-        "list-id",
-        "list-owner",
-        "list-post",
-        "list-subscribe",
-        "list-unsubscribe",
-        "list-unsubscribe-post",
-        "message-id",
-        "precedence",
-    }
-)
-#: Written by `encoded_text` and `mailbox` before they get here.
-_WORDED = frozenset({"from", "reply-to", "subject", "to"})
+#: Read by people. All others are read by machines, which decode nothing.
+_WORDED = frozenset({"From", "Subject"})
 
 _NOT_IN_A_LINE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _LONGEST_PLAIN_WORD = 60
@@ -50,26 +30,18 @@ class MessageError(DigestError, ValueError):
     """A message cannot be built from what was given; it was not made half."""
 
 
-class MailPolicy(EmailPolicy):
-    """Writes the headers named above as given, and all others as the standard library does."""
+def header_line(name: str, value: str) -> bytes:
+    """Return the header, folded, with CRLF at its end.
 
-    def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
-        if _is_literal(name):
-            return name, _checked(name, str(value))
-        return super().header_store_parse(name, value)
-
-    def fold(self, name: str, value: Any) -> str:
-        if _is_literal(name):
-            return _folded(name, _checked(name, str(value)), str(self.linesep))
-        return str(super().fold(name, value))
-
-    def fold_binary(self, name: str, value: Any) -> bytes:
-        if _is_literal(name):
-            return self.fold(name, value).encode("ascii")
-        return super().fold_binary(name, value)
-
-
-MAIL_POLICY = MailPolicy(linesep="\r\n", max_line_length=LINE)
+    Raises MessageError for anything but printable ASCII, for an encoded word where nobody
+    decodes it, and for a word that no line can hold.
+    """
+    if not value.isascii() or not value.isprintable():
+        raise MessageError(f"{name} may hold printable ASCII only, not {value!r}")
+    if "=?" in value and name not in _WORDED:
+        raise MessageError(f"{name} may not hold an encoded word: {value!r}")
+    line = f"{name}: {value}\r\n"
+    return (line if len(line) <= LINE else _folded(name, value)).encode("ascii")
 
 
 def one_line(text: str) -> str:
@@ -89,19 +61,7 @@ def _longest_word(text: str) -> int:
     return max(map(len, text.split(" ")))
 
 
-def _is_literal(name: str) -> bool:
-    return name.lower() in _MACHINE or name.lower() in _WORDED
-
-
-def _checked(name: str, value: str) -> str:
-    if not value.isascii() or not value.isprintable():
-        raise MessageError(f"{name} may hold printable ASCII only, not {value!r}")
-    if name.lower() in _MACHINE and "=?" in value:
-        raise MessageError(f"{name} may not hold an encoded word: {value!r}")
-    return value
-
-
-def _folded(name: str, value: str, linesep: str) -> str:
+def _folded(name: str, value: str) -> str:
     first, *words = value.split(" ")
     # The first word stays with the name, however long: a line of the name alone misleads readers.
     lines = [f"{name}: {first}"]
@@ -112,4 +72,4 @@ def _folded(name: str, value: str, linesep: str) -> str:
             lines.append(f" {word}")
     if max(map(len, lines)) > LONGEST_LINE:
         raise MessageError(f"{name} has a word too long for a line: {value[:60]}...")
-    return linesep.join(lines) + linesep
+    return "".join(f"{line}\r\n" for line in lines)
