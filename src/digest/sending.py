@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from digest import checking
-from digest.errors import StateError
+from digest.errors import StateError, UsageError
 from digest.issues import desk
 from digest.issues.compose import newsletter_of
 from digest.issues.freeze import freeze_issue
@@ -29,7 +29,7 @@ from digest.store import issues as issue_store
 from digest.store.holding import holding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from datetime import datetime
 
     from sqlalchemy.engine import Connection
@@ -167,7 +167,9 @@ def deliver_batch(
             connections=app.connections(slug),
             traits=app.mailer(slug).traits,
             mailer_key=app.mailer_key(slug),
-            letters=Letters(app.config.site, newsletter, issue, app.secret, app.clock),
+            letters=Letters(
+                app.config.site, newsletter, issue, app.secret, app.clock, app.signer(newsletter)
+            ),
             worker=worker,
             clock=app.clock,
             should_stop=watch.should_stop,
@@ -227,24 +229,41 @@ def hasten(app: App, issue_id: int, act: Act) -> None:
         _reopen(c, issue, act)
 
 
-def settle(app: App, issue_id: int, act: Act, *, resend: bool) -> int:
+def settle(
+    app: App, issue_id: int, act: Act, *, resend: bool, only: Collection[str] | None = None
+) -> int:
     """Decide every uncertain delivery: leave it be, or send it again. Returns how many.
 
-    Left, it stays uncertain for good and says who decided so.
+    Left, it stays uncertain for good and says who decided so. `only` names some readers by
+    their address keys; raises UsageError, and decides none, where one has no uncertain delivery.
     """
     after = DeliveryState.PENDING if resend else DeliveryState.UNCERTAIN
     how = f"{'resend' if resend else 'leave'}, by {act.actor}"
     _take_back(app, issue_id)
     with app.store.write() as c:
         issue = _reopenable(c, issue_id) if resend else issue_store.get_issue(c, issue_id)
-        doubtful = ledger.uncertain_ids(c, issue_id, decided=resend)
-        for delivery_id, _ in doubtful:
+        doubtful = [number for number, _ in ledger.uncertain_ids(c, issue_id, decided=resend)]
+        if only is not None:
+            named = _named(c, issue_id, only)
+            doubtful = [number for number in doubtful if number in named]
+        for delivery_id in doubtful:
             ledger.settle(c, delivery_id, after, how=how, now=act.at)
         if doubtful:
             settled = replace(act, reason=f"{len(doubtful)} uncertain settled: {how}")
             issue_store.record_decision(c, issue, settled)
         _reopen(c, issue, replace(act, reason="uncertain sent again"))
     return len(doubtful)
+
+
+def _named(c: Connection, issue_id: int, keys: Collection[str]) -> set[int]:
+    found = accounts.uncertain_of(c, issue_id, keys)
+    missing = sorted(set(keys) - found.keys())
+    if missing:
+        raise UsageError(
+            f"issue {issue_id} has no uncertain delivery to {', '.join(missing)};"
+            f" nothing was decided: see digest account {issue_id} --who uncertain"
+        )
+    return set(found.values())
 
 
 def look_up(app: App, issue_id: int, act: Act) -> int:
