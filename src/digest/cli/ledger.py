@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from digest.cli.common import (
+    PARTIAL,
     By,
     Home,
     Json,
+    finish,
     opened,
     progress,
     recorded,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from digest.bootstrap import App
     from digest.model import DeliveryState
+    from digest.sending import Sent
     from digest.store.desk import Who
 
 
@@ -218,6 +221,13 @@ def settle(
     resend: Annotated[
         bool, typer.Option("--resend", help="Send again; some may get it twice.")
     ] = False,
+    look: Annotated[
+        bool, typer.Option("--look", help="Ask the mailer, where it can tell.")
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="ADDRESS", help="Decide this one alone; may be repeated."),
+    ] = None,
     by: By = None,
     home: Home = None,
     as_json: Json = False,
@@ -226,28 +236,42 @@ def settle(
 
     See them first with `digest account ISSUE --who uncertain`.
 
-    Example: digest settle 3 --leave
+    Example: digest settle 3 --leave --only ann@example.org
     """
     from digest import sending
     from digest.errors import UsageError
     from digest.model import Act
-    from digest.store import accounts
+    from digest.settling import settle_deliveries
 
-    if leave == resend:
-        raise UsageError("say one of --leave and --resend")
-    with opened(home) as app, recorded(app, "settle", by, issue=issue, resend=resend) as run:
+    asked = {"leave": leave, "resend": resend, "look": look}
+    decisions = [decision for decision, said in asked.items() if said]
+    if len(decisions) != 1:
+        raise UsageError("say one of --leave, --resend and --look")
+    with opened(home) as app, recorded(app, "settle", by, issue=issue, **asked) as run:
         act = Act(who(by), app.clock(), "digest settle")
-        count = sending.settle(app, issue, act, resend=resend)
+        count = settle_deliveries(app, issue, decisions[0], act, only=only)
         run.issue_id, run.counts = issue, {"settled": count}
-        with app.store.read() as c:
-            counted = accounts.account(c, issue)
+        sent = sending.standing(app, issue)
     if as_json:
-        show(asdict(counted))
-        return
-    say(f"{count} uncertain deliveries {'are pending again' if resend else 'stay as they are'}.")
-    say(account_words(counted))
-    if resend and count:
-        say(f"Send them with: digest deliver {issue}")
+        show(asdict(sent.account))
+    else:
+        _tell_settled(sent, decisions[0], count)
+    if look and sent.undecided:
+        finish(PARTIAL)
+
+
+def _tell_settled(sent: Sent, decision: str, count: int) -> None:
+    what = {
+        "leave": "stay as they are",
+        "resend": "are pending again",
+        "look": "were told by the mailer",
+    }
+    say(f"{count} uncertain deliveries {what[decision]}.")
+    say(account_words(sent.account))
+    if decision == "look" and sent.undecided:
+        say(f"It cannot tell of {sent.undecided}: decide them by --leave or --resend.")
+    if decision != "leave" and count and sent.account.pending:
+        say(f"Send what is pending with: digest deliver {sent.issue.id}")
 
 
 def runs(

@@ -11,6 +11,7 @@ from digest.model import Account, DeliveryState
 from digest.store.tables import deliveries, exclusions, variants
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from sqlalchemy.engine import Connection
@@ -73,6 +74,15 @@ def lines(c: Connection, issue_id: int, state: DeliveryState) -> list[DeliveryLi
         .order_by(d.address)
     )
     return [DeliveryLine(*row) for row in c.execute(query)]
+
+
+def uncertain_of(c: Connection, issue_id: int, keys: Collection[str]) -> dict[str, int]:
+    """The uncertain deliveries among those to these readers: address key -> delivery id."""
+    d = deliveries.c
+    query = select(d.address_key, d.id).where(
+        d.issue_id == issue_id, d.state == S.UNCERTAIN, d.address_key.in_(keys)
+    )
+    return {row.address_key: row.id for row in c.execute(query)}
 
 
 def load_variants(c: Connection, issue_id: int) -> dict[int, StoredVariant]:
