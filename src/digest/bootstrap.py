@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from digest.store.migrate import ensure_schema
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pydantic import SecretStr
 
     from digest.config import Config, Newsletter
     from digest.feeds.fetch import Fetcher
@@ -85,8 +88,14 @@ class App:
             from digest.mail.mailers.file import MaildirMailer
 
             return MaildirMailer(self.home / settings.path, self.clock)
-        if isinstance(settings, ResendMailer | PostmarkMailer):
-            raise NotImplementedError
+        if isinstance(settings, ResendMailer):
+            from digest.mail.mailers.resend import ResendApi
+
+            return ResendApi(settings, self.clock)
+        if isinstance(settings, PostmarkMailer):
+            from digest.mail.mailers.postmark import PostmarkApi
+
+            return PostmarkApi(settings, self.clock)
         from digest.mail.mailers.smtp import RelayMailer
 
         return RelayMailer(settings, self.clock)
@@ -101,8 +110,10 @@ class App:
         settings = self.config.mailers[slug]
         if isinstance(settings, FileMailer):
             return f"file {self.home / settings.path}"
-        if isinstance(settings, ResendMailer | PostmarkMailer):
-            return f"{settings.kind} {slug} {settings.api_url}"
+        if isinstance(settings, ResendMailer):
+            return f"resend {settings.api_url} {_account_of(settings.api_key)}"
+        if isinstance(settings, PostmarkMailer):
+            return f"postmark {settings.api_url} {_account_of(settings.server_token)}"
         return f"smtp {settings.host}:{settings.port}"
 
     def channel(self, slug: str) -> Channel:
@@ -185,6 +196,11 @@ def bootstrap(home: Path | None = None, *, clock: Clock = utc_now) -> Iterator[A
         yield app
     finally:
         store.engine.dispose()
+
+
+def _account_of(key: SecretStr) -> str:
+    """Names an account, for another one knows nothing of what this one was told."""
+    return hashlib.sha256(key.get_secret_value().encode()).hexdigest()[:12]
 
 
 def _backup_before_migration(app: App, revision: str) -> None:

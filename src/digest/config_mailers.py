@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from datetime import date, time, timedelta
 from typing import Annotated, Literal, NamedTuple, Self, TypeAlias, get_args
 
@@ -92,11 +93,25 @@ class SmtpMailer(Paced):
     """How many are kept open at once; after a crash at most one mail on each is in doubt."""
 
 
+def _webhook_secret(value: SecretStr) -> SecretStr:
+    head, mark, key = value.get_secret_value().partition("whsec_")
+    try:
+        read = b64decode(key, validate=True)
+    except ValueError:
+        read = b""
+    if value.get_secret_value() and (head or not mark or not read):
+        raise ValueError("must be as Resend shows it: whsec_ and what follows")
+    return value
+
+
+WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
+
+
 class ResendMailer(Paced):
     kind: Literal["resend"]
     api_key: SecretStr
     api_url: HttpUrl = "https://api.resend.com"
-    webhook_secret: SecretStr = SecretStr("")
+    webhook_secret: WebhookSecret = SecretStr("")
     """`whsec_...`, by which Resend signs what it tells us at `/hooks/NAME`; empty: it is not
     listened to."""
     timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 60

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING
 
+from digest.masking import mask
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_ADDRESS = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;:]+")
+__all__ = ["JsonLines", "logging_to", "mask"]
+
 _LARGEST = 5 * 1024 * 1024
-
-
-def mask(text: str) -> str:
-    """The text with everything that looks like an e-mail address made unreadable."""
-    return _ADDRESS.sub("<address>", text)
 
 
 class JsonLines(logging.Formatter):
