@@ -1,6 +1,7 @@
 """Claims, the step to submitting, outcomes and recovery; on both databases."""
 
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from sqlalchemy import func, select, update
@@ -12,6 +13,7 @@ from digest.store import deliveries as ledger
 from digest.store import issues as issue_store
 
 S = DeliveryState
+REQUESTS = count()
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def claim(world, issue, worker="w1", most=10):
 def begin(world, claimed, worker="w1", mailer="smtp"):
     until = world.now + timedelta(minutes=5)
     submission = ledger.Submission(mailer, world.now, until)
-    start = ledger.Start(claimed, f"<{claimed.id}@example.org>", f"r{claimed.id}")
+    start = ledger.Start(claimed, f"<{claimed.id}@example.org>", f"request {next(REQUESTS)}")
     with world.store.write() as c:
         return ledger.begin(c, claimed.issue_id, [start], worker, submission)[claimed.id]
 

@@ -10,17 +10,18 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from sqlalchemy import bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import bindparam, exists, func, insert, null, or_, select, update
 
 from digest.model import RELEASING, DeliveryState, IssueState
 from digest.readers.scrub import scrubbed
 from digest.store.dialect import address_domain
+from digest.store.prepared import Prepared
 from digest.store.readers import Suppression, suppress
+from digest.store.reserving import release_posts
 from digest.store.tables import (
     deliveries,
     delivery_events,
     issues,
-    reservations,
     subscriptions,
     suppressions,
 )
@@ -177,73 +178,117 @@ def begin(
         return {}
     if _issue_state(c, issue_id) != IssueState.SENDING:
         return {start.claimed.id: "stopped" for start in starts}
-    words: dict[int, Word] = dict.fromkeys(_ids(start.claimed for start in starts), "lost")
-    words |= _judged(c, list(words), worker, submission.now)
-    barred = [start.claimed for start in starts if words[start.claimed.id] in _ENDS]
-    for claimed in barred:
-        _bar(c, claimed, worker, words[claimed.id], submission.now)
-    going = [start for start in starts if words[start.claimed.id] == "go"]
-    if going:
-        _write_submitting(c, going, submission)
+    _hold_consents(c, starts)
+    words: dict[int, Word] = {start.claimed.id: "go" for start in starts}
+    if _write_submitting(c, starts, worker, submission) == len(starts):
+        return words
+    for start in starts:
+        words[start.claimed.id] = _why(c, start, worker, submission)
     return words
 
 
 #: What becomes of a delivery whose reader must not get it.
-_ENDS = {"suppressed": S.SUPPRESSED, "unsubscribed": S.CANCELLED, "paused": S.CANCELLED}
+_ENDS: dict[Word, DeliveryState] = {
+    "suppressed": S.SUPPRESSED,
+    "unsubscribed": S.CANCELLED,
+    "paused": S.CANCELLED,
+}
 
-
-def _judged(c: Connection, ids: list[int], worker: str, now: datetime) -> dict[int, Word]:
-    """For each delivery that this worker still holds, whether its reader may get it now."""
-    d, s = deliveries.c, subscriptions.c
-    query = (
-        select(d.id, s.state, s.paused_until, suppressions.c.address_key)
-        .join(subscriptions, s.id == d.subscription_id)
-        .outerjoin(suppressions, suppressions.c.address_key == d.address_key)
-        .where(d.id.in_(ids), d.worker == worker, d.state == S.CLAIMED)
-        .with_for_update(read=True, of=[deliveries, subscriptions])
+_SUBMITTING = Prepared(
+    update(deliveries)
+    .where(
+        deliveries.c.id == bindparam("one"),
+        # Of whoever was erased meanwhile it is another.
+        deliveries.c.address_key == bindparam("of"),
+        deliveries.c.worker == bindparam("by"),
+        deliveries.c.state == S.CLAIMED,
+        exists().where(
+            subscriptions.c.id == deliveries.c.subscription_id,
+            subscriptions.c.state == "active",
+            or_(
+                subscriptions.c.paused_until.is_(None),
+                subscriptions.c.paused_until <= bindparam("at", type_=deliveries.c.state_at.type),
+            ),
+        ),
+        ~exists().where(suppressions.c.address_key == deliveries.c.address_key),
     )
-    return {
-        number: _word(state, paused_until, suppressed, now)
-        for number, state, paused_until, suppressed in c.execute(query)
+    .values(
+        state=S.SUBMITTING,
+        message_id=bindparam("to_message_id"),
+        request=bindparam("to_request"),
+        mailer=bindparam("to_mailer"),
+        attempts=deliveries.c.attempts + 1,
+        lease_until=bindparam("until", type_=deliveries.c.lease_until.type),
+        # What was decided was about an earlier doubt.
+        settled=null(),
+        state_at=bindparam("now", type_=deliveries.c.state_at.type),
+    )
+)
+
+
+def _write_submitting(
+    c: Connection, starts: Sequence[Start], worker: str, submission: Submission
+) -> int:
+    """Those of them that the worker holds and whose readers may get it; returns how many."""
+    alike = {
+        "by": worker,
+        "at": submission.now,
+        "to_mailer": submission.mailer,
+        "until": submission.until,
+        "now": submission.now,
     }
+    rows = [
+        {
+            "one": start.claimed.id,
+            "of": start.claimed.address_key,
+            "to_message_id": start.message_id,
+            "to_request": start.request,
+            **alike,
+        }
+        for start in starts
+    ]
+    return _SUBMITTING.carry_out(c, rows)
 
 
-def _word(state: str, paused_until: datetime | None, suppressed: str | None, now: datetime) -> Word:
-    if suppressed is not None:
+def _hold_consents(c: Connection, starts: Sequence[Start]) -> None:
+    """Whoever leaves at this moment has left before, or leaves after; SQLite has one writer."""
+    if c.dialect.name != "sqlite":
+        ids = sorted({start.claimed.subscription_id for start in starts})
+        consents = select(subscriptions.c.id).where(subscriptions.c.id.in_(ids))
+        c.execute(consents.order_by(subscriptions.c.id).with_for_update(read=True))
+
+
+def _why(c: Connection, start: Start, worker: str, submission: Submission) -> Word:
+    """What became of one of several starts, not all of which went; ends those that must not."""
+    d = deliveries.c
+    mine = select(d.state, d.request).where(d.id == start.claimed.id, d.worker == worker)
+    found = c.execute(mine).one_or_none()
+    if found is not None and tuple(found) == (S.SUBMITTING, start.request):
+        return "go"
+    word = _judged(c, start.claimed, worker, submission.now)
+    if word in _ENDS:
+        _bar(c, start.claimed, worker, word, submission.now)
+    return word
+
+
+def _judged(c: Connection, claimed: Claimed, worker: str, now: datetime) -> Word:
+    """Why a delivery may not begin; "lost" where the worker does not hold it."""
+    s = subscriptions.c
+    query = (
+        select(s.state, s.paused_until, suppressions.c.address_key)
+        .select_from(deliveries)
+        .join(subscriptions, s.id == deliveries.c.subscription_id)
+        .outerjoin(suppressions, suppressions.c.address_key == deliveries.c.address_key)
+        .where(*_held(claimed, worker))
+    )
+    found = c.execute(query).one_or_none()
+    if found is None:
+        return "lost"
+    if found.address_key is not None:
         return "suppressed"
-    if state != "active":
+    if found.state != "active":
         return "unsubscribed"
-    return "paused" if paused_until and paused_until > now else "go"
-
-
-def _write_submitting(c: Connection, starts: Sequence[Start], submission: Submission) -> None:
-    """These rows were seen to be the worker's in this transaction."""
-    begun = (
-        update(deliveries)
-        .where(deliveries.c.id == bindparam("one"))
-        .values(
-            state=S.SUBMITTING,
-            message_id=bindparam("its_message_id"),
-            request=bindparam("its_request"),
-            mailer=submission.mailer,
-            attempts=deliveries.c.attempts + 1,
-            lease_until=submission.until,
-            # What was decided was about an earlier doubt.
-            settled=None,
-            state_at=submission.now,
-        )
-    )
-    c.execute(
-        begun,
-        [
-            {
-                "one": start.claimed.id,
-                "its_message_id": start.message_id,
-                "its_request": start.request,
-            }
-            for start in starts
-        ],
-    )
+    return "paused" if found.paused_until and found.paused_until > now else "go"
 
 
 def _bar(c: Connection, claimed: Claimed, worker: str, word: Word, now: datetime) -> None:
@@ -251,7 +296,7 @@ def _bar(c: Connection, claimed: Claimed, worker: str, word: Word, now: datetime
     values = {"state": _ENDS[word], "reason": word, "state_at": now}
     changed = c.execute(update(deliveries).where(*_held(claimed, worker)).values(**values))
     if changed.rowcount == 1:
-        _release_posts(c, claimed.issue_id, [claimed.subscriber_id])
+        release_posts(c, claimed.issue_id, [claimed.subscriber_id])
 
 
 def _held(claimed: Claimed, worker: str) -> tuple[ColumnElement[bool], ...]:
@@ -264,7 +309,7 @@ def fail(c: Connection, claimed: Claimed, worker: str, reason: str, now: datetim
 
     Of a reader who must not get it anyway, it ends as theirs do.
     """
-    word = _judged(c, [claimed.id], worker, now).get(claimed.id, "lost")
+    word = _judged(c, claimed, worker, now)
     if word in _ENDS:
         _bar(c, claimed, worker, word, now)
         return
@@ -299,38 +344,41 @@ def finish_all(c: Connection, answers: Sequence[Answer], worker: str, now: datet
             finish(c, answer, worker, now)
 
 
+_SUBMITTED = Prepared(
+    update(deliveries)
+    .where(
+        deliveries.c.id == bindparam("one"),
+        deliveries.c.address_key == bindparam("of"),
+        deliveries.c.worker == bindparam("by"),
+        or_(deliveries.c.state == S.SUBMITTING, deliveries.c.state == S.UNCERTAIN),
+    )
+    .values(
+        state=S.SUBMITTED,
+        attempts=bindparam("to_attempts"),
+        not_before=null(),
+        remote_id=bindparam("to_remote_id"),
+        code=null(),
+        reason=null(),
+        lease_until=null(),
+        state_at=bindparam("now", type_=deliveries.c.state_at.type),
+    )
+)
+
+
 def _write_submitted(c: Connection, answers: Sequence[Answer], worker: str, now: datetime) -> int:
     """The usual case, together; returns how many rows were as expected."""
-    d = deliveries.c
-    submitted = (
-        update(deliveries)
-        .where(
-            d.id == bindparam("one"),
-            d.address_key == bindparam("its_key"),
-            d.worker == worker,
-            d.state.in_([S.SUBMITTING, S.UNCERTAIN]),
-        )
-        .values(
-            state=S.SUBMITTED,
-            attempts=bindparam("its_attempts"),
-            not_before=None,
-            remote_id=bindparam("its_remote_id"),
-            code=None,
-            reason=None,
-            lease_until=None,
-            state_at=now,
-        )
-    )
     rows = [
         {
             "one": one.claimed.id,
-            "its_key": one.claimed.address_key,
-            "its_attempts": one.decision.attempts,
-            "its_remote_id": one.remote_id,
+            "of": one.claimed.address_key,
+            "by": worker,
+            "to_attempts": one.decision.attempts,
+            "to_remote_id": one.remote_id,
+            "now": now,
         }
         for one in answers
     ]
-    return c.execute(submitted, rows).rowcount
+    return _SUBMITTED.carry_out(c, rows)
 
 
 def finish(c: Connection, answer: Answer, worker: str, now: datetime) -> bool:
@@ -381,7 +429,7 @@ def finish(c: Connection, answer: Answer, worker: str, now: datetime) -> bool:
         found = Suppression(reason=decision.suppress, origin="bounce", at=now)
         suppress(c, key, found)
     if state in RELEASING:
-        _release_posts(c, claimed.issue_id, [claimed.subscriber_id])
+        release_posts(c, claimed.issue_id, [claimed.subscriber_id])
     return True
 
 
@@ -404,21 +452,15 @@ def _forgetting(
     return replace(decision, code=code, reason=reason, suppress=suppress)
 
 
+_STATE = Prepared(
+    select(issues.c.state).where(issues.c.id == bindparam("issue")).with_for_update(read=True)
+)
+
+
 def _issue_state(c: Connection, issue_id: int) -> str | None:
     """The issue's state, kept from changing until the transaction ends."""
-    state: str | None = c.scalar(
-        select(issues.c.state).where(issues.c.id == issue_id).with_for_update(read=True)
-    )
+    state: str | None = _STATE.run(c, {"issue": issue_id}).scalar()
     return state
-
-
-def _release_posts(c: Connection, issue_id: int, subscribers: Iterable[int]) -> None:
-    c.execute(
-        delete(reservations).where(
-            reservations.c.issue_id == issue_id,
-            reservations.c.subscriber_id.in_(list(subscribers)),
-        )
-    )
 
 
 def cancel_open(c: Connection, issue_id: int, now: datetime) -> int:
@@ -437,11 +479,7 @@ def cancel_open(c: Connection, issue_id: int, now: datetime) -> int:
     gone = select(deliveries.c.subscriber_id).where(
         deliveries.c.issue_id == issue_id, deliveries.c.state == S.CANCELLED
     )
-    c.execute(
-        delete(reservations).where(
-            reservations.c.issue_id == issue_id, reservations.c.subscriber_id.in_(gone)
-        )
-    )
+    release_posts(c, issue_id, gone)
     return changed.rowcount
 
 
