@@ -15,12 +15,11 @@ from collections import Counter
 from urllib.parse import parse_qs, urlsplit
 
 from digest.config_mailers import PostmarkMailer
-from digest.mail.mailers.postmark import PostmarkApi
+from digest.mail.mailers.postmark import LARGEST, PostmarkApi
 from fakes.api import Api, Reply
 from fakes.mails import clock
 
 MOST = 500
-LARGEST = 50 * 1024 * 1024
 TOKEN = "the-token-of-the-test"
 FIELDS = {
     "From", "To", "Cc", "Bcc", "Subject", "Tag", "HtmlBody", "TextBody", "ReplyTo", "Headers",
@@ -41,6 +40,8 @@ class PostmarkServer(Api):
         self.inactive: set[str] = set()
         #: So many of the newest mails are not found yet.
         self.lag = 0
+        #: Of a request, in bytes.
+        self.largest = LARGEST
         #: Each mail that was taken, with the id it got.
         self.accepted: dict[str, dict] = {}
 
@@ -63,7 +64,7 @@ class PostmarkServer(Api):
         return self._batch(asked)
 
     def _batch(self, asked):
-        if len(asked.body) > LARGEST:
+        if len(asked.body) > self.largest:
             return Reply(413, b"<h1>Payload too large</h1>")
         emails = asked.json()
         if not isinstance(emails, list):
@@ -145,10 +146,11 @@ def fault(status: int, code: int, message: str) -> Reply:
     return Reply(status, {"ErrorCode": code, "Message": message})
 
 
-def postmark(url: str, *, token: str = TOKEN, **changes) -> PostmarkApi:
+def postmark(url: str, *, token: str = TOKEN, largest: int = LARGEST, **changes) -> PostmarkApi:
     """A mailer of that server."""
     settings = PostmarkMailer(kind="postmark", server_token=token, api_url=url)
-    return PostmarkApi(settings.model_copy(update={"timeout_seconds": 5} | changes), clock)
+    settings = settings.model_copy(update={"timeout_seconds": 5} | changes)
+    return PostmarkApi(settings, clock, largest=largest)
 
 
 # --- webhooks ----------------------------------------------------------------------------------

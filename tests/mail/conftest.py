@@ -16,7 +16,10 @@ import trustme
 from aiosmtpd.smtp import SMTP, AuthResult
 
 from digest.mail.mailers.file import MaildirMailer
+from fakes.api import served
 from fakes.mails import PASSWORD, USER, clock, relay, secure_relay
+from fakes.postmark import PostmarkServer, postmark
+from fakes.resend import ResendServer, resend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -273,6 +276,38 @@ def pipelining_bench(scripted: Callable[..., ScriptedServer]) -> Bench:
 def secure_smtp_bench(trusted: None, real_server: RealServer) -> Bench:
     mailer = secure_relay(real_server.port)
     return Bench(mailer, lambda: [raw for _, _, raw in real_server.inbox.mails], _bytes)
+
+
+@pytest.fixture
+def resend_bench() -> Iterator[Bench]:
+    def sent(mail: Mail) -> Any:
+        return mail.envelope.recipient, mail.content().subject, dict(mail.content().headers)
+
+    with served(ResendServer()) as server:
+        yield Bench(
+            resend(server.url),
+            lambda: [
+                (*email["to"], email["subject"], email["headers"])
+                for email in server.accepted.values()
+            ],
+            sent,
+        )
+
+
+@pytest.fixture
+def postmark_bench() -> Iterator[Bench]:
+    def sent(mail: Mail) -> Any:
+        return mail.envelope.recipient, mail.content().subject, mail.content().html
+
+    with served(PostmarkServer()) as server:
+        yield Bench(
+            postmark(server.url),
+            lambda: [
+                (email["To"], email["Subject"], email["HtmlBody"])
+                for email in server.accepted.values()
+            ],
+            sent,
+        )
 
 
 def _undotted(server: ScriptedServer) -> list[bytes]:

@@ -8,7 +8,14 @@ from digest.model import Receipt
 from fakes.mails import NOW, numbered
 
 #: One fixture of conftest.py each, which yields a Bench.
-BENCHES = ("file_bench", "smtp_bench", "pipelining_bench", "secure_smtp_bench")
+BENCHES = (
+    "file_bench",
+    "smtp_bench",
+    "pipelining_bench",
+    "secure_smtp_bench",
+    "resend_bench",
+    "postmark_bench",
+)
 
 
 @pytest.fixture(params=BENCHES)

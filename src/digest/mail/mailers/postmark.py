@@ -42,12 +42,13 @@ class PostmarkApi:
     # It is not said how soon a mail is found, nor for how long.
     traits = MailerTraits(batch=500, can_find=True, finds_absence=False)
 
-    def __init__(self, settings: PostmarkMailer, clock: Clock) -> None:
+    def __init__(self, settings: PostmarkMailer, clock: Clock, *, largest: int = LARGEST) -> None:
         self._secret = settings.server_token.get_secret_value()
         self._stream = settings.message_stream
         headers = {"X-Postmark-Server-Token": self._secret}
         self._line = Line(settings.api_url, headers, settings.timeout_seconds)
         self._clock = clock
+        self._largest = largest
 
     def submit(self, mails: Sequence[Mail], key: str) -> tuple[Outcome, ...]:
         """Say those that fit into one request; those that do not are to be said again."""
@@ -91,7 +92,7 @@ class PostmarkApi:
         body, count = BytesIO(), 0
         for mail in mails:
             piece = json.dumps(self._email(mail), ensure_ascii=False).encode()
-            if body.tell() + len(piece) + 2 > LARGEST:
+            if body.tell() + len(piece) + 2 > self._largest:
                 break
             body.write(b"," if count else b"[")
             body.write(piece)
