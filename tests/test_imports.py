@@ -108,6 +108,7 @@ LAYERS = [
         "digest.overdue",
         "digest.reporting",
         "digest.sending",
+        "digest.returning",
         "digest.settling",
         "digest.showing",
         "digest.starting",

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003  a field of the value below
+from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import and_, func, insert, select, update
+
+from digest.mail.bounces import IN_A_ROW, LOOKED_BACK, Past
+from digest.mail.feedback import Feedback
+from digest.model import DeliveryState, IssueState
 from digest.store.dialect import insert_ignore
+from digest.store.tables import deliveries, delivery_events, issues, notices, suppressions
 from digest.store.tables import feedback as table
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
+    from sqlalchemy import ColumnElement, Row
     from sqlalchemy.engine import Connection
 
-    from digest.mail.feedback import Feedback
+#: Of a delivery that a mailer answered for good.
+_ANSWERED = (DeliveryState.SUBMITTED, DeliveryState.REFUSED)
 
 
 def take_in(c: Connection, source: str, event_id: str, feedback: Feedback, now: datetime) -> bool:
@@ -31,3 +40,203 @@ def take_in(c: Connection, source: str, event_id: str, feedback: Feedback, now: 
     # Not by `rowcount`, which an INSERT leaves at -1 on PostgreSQL.
     added = insert_ignore(c, table).returning(table.c.id)
     return c.execute(added, row).first() is not None
+
+
+def remember(c: Connection, source: str, event_id: str, became: str, now: datetime) -> None:
+    """Keep that something was dealt with, where its own place cannot be marked."""
+    row = {"source": source, "event_id": event_id, "received_at": now, "worked_at": now}
+    c.execute(insert_ignore(c, table), row | {"became": became})
+
+
+def is_known(c: Connection, source: str, event_id: str) -> bool:
+    """Whether this was taken in or remembered."""
+    here = (table.c.source == source, table.c.event_id == event_id)
+    return c.scalar(select(table.c.id).where(*here)) is not None
+
+
+# --- working on it -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What nobody worked on yet."""
+
+    id: int
+    received_at: datetime
+    feedback: Feedback
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The mail that it is about: a delivery, or a notice, which has no `delivery_id`.
+
+    `address_key` is the keyed hash where the reader is erased.
+    """
+
+    address_key: str
+    delivery_id: int | None = None
+    subscriber_id: int | None = None
+    subscription_id: int | None = None
+
+
+def waiting_ids(c: Connection) -> list[int]:
+    """What waits to be worked on, the oldest first."""
+    waits = select(table.c.id).where(table.c.worked_at.is_(None))
+    return list(c.scalars(waits.order_by(table.c.received_at, table.c.id)))
+
+
+def waiting(c: Connection, feedback_id: int) -> Waiting | None:
+    """One of them; None where somebody worked on it meanwhile."""
+    query = select(table.c.received_at, table.c.body)
+    row = c.execute(query.where(table.c.id == feedback_id, table.c.worked_at.is_(None))).first()
+    return Waiting(feedback_id, row.received_at, Feedback.from_json(row.body)) if row else None
+
+
+def find(c: Connection, feedback: Feedback, *, held: bool = True) -> About | None:
+    """The mail that it is about, held for whoever writes; None where we know of no such mail.
+
+    A bounce address holds a number alone: where the report names a mail of ours as well, it is
+    believed only if both are the same, for a store that was restored gives numbers anew.
+    """
+    d = deliveries.c
+    for known, where in (
+        (feedback.delivery_id is not None, d.id == feedback.delivery_id),
+        (feedback.message_id, d.message_id == feedback.message_id),
+        (feedback.remote_id, _by_receipt(feedback)),
+    ):
+        row = _delivery(c, where, held=held) if known else None
+        if row and feedback.message_id in {"", row.message_id}:
+            return _about(row)
+    return _find_notice(c, feedback)
+
+
+def _delivery(c: Connection, where: ColumnElement[bool], *, held: bool) -> Row[Any] | None:
+    """A delivery that was said to a mailer; nothing comes back about others."""
+    d = deliveries.c
+    columns = (d.address_key, d.id, d.subscriber_id, d.subscription_id, d.message_id)
+    query = select(*columns).where(where, d.message_id.is_not(None)).limit(1)
+    return c.execute(query.with_for_update() if held else query).first()
+
+
+def _about(row: Row[Any]) -> About:
+    return About(row.address_key, row.id, row.subscriber_id, row.subscription_id)
+
+
+def _by_receipt(feedback: Feedback) -> ColumnElement[bool]:
+    said_to = deliveries.c.mailer == feedback.mailer
+    return and_(said_to, deliveries.c.remote_id == feedback.remote_id)
+
+
+def _find_notice(c: Connection, feedback: Feedback) -> About | None:
+    n = notices.c
+    for known, where in (
+        (feedback.message_id, n.message_id == feedback.message_id),
+        (feedback.remote_id, n.remote_id == feedback.remote_id),
+    ):
+        key = c.scalar(select(n.address_key).where(where).limit(1)) if known else None
+        if key is not None:
+            return About(key)
+    return None
+
+
+def finish(
+    c: Connection, feedback_id: int, became: str, delivery_id: int | None, now: datetime
+) -> bool:
+    """Write what was made of it, and forget what it said; False where somebody else did."""
+    done = (
+        update(table)
+        .where(table.c.id == feedback_id, table.c.worked_at.is_(None))
+        .values(worked_at=now, became=became, delivery_id=delivery_id, body=None)
+    )
+    return c.execute(done).rowcount == 1
+
+
+def add_event(c: Connection, delivery_id: int, feedback: Feedback) -> bool:
+    """Write what became known of a delivery that is held; False where it is known already.
+
+    Two ways may tell of one bounce, and a mail system may tell of one delay each day.
+    """
+    e = delivery_events.c
+    same = (
+        e.delivery_id == delivery_id,
+        e.event == feedback.event,
+        e.kind.is_not_distinct_from(feedback.kind),
+    )
+    if c.scalar(select(e.id).where(*same).limit(1)) is not None:
+        return False
+    values = {
+        "delivery_id": delivery_id,
+        "event": feedback.event,
+        "kind": feedback.kind,
+        "at": feedback.at,
+        "code": feedback.code or None,
+        "detail": feedback.detail or None,
+    }
+    c.execute(insert(delivery_events).values(values))
+    return True
+
+
+# --- mailboxes that keep refusing --------------------------------------------------------------
+
+
+def history(c: Connection, subscriber_id: int, now: datetime) -> list[Past]:
+    """A reader's answered deliveries with their events, the newest first."""
+    d, e = deliveries.c, delivery_events.c
+    query = (
+        select(d.id, d.state_at, d.state, e.event, e.kind)
+        .outerjoin(delivery_events, e.delivery_id == d.id)
+        .where(
+            d.subscriber_id == subscriber_id,
+            d.state.in_(_ANSWERED),
+            d.state_at > now - LOOKED_BACK,
+        )
+        .order_by(d.state_at.desc(), d.id.desc())
+    )
+    events: defaultdict[tuple[int, datetime, str], list[tuple[str, str | None]]]
+    events = defaultdict(list)
+    for number, at, state, event, kind in c.execute(query):
+        said = events[number, at, state]
+        if event is not None:
+            said.append((event, kind))
+    return [
+        Past(at, state == DeliveryState.SUBMITTED, tuple(said))
+        for (_, at, state), said in events.items()
+    ]
+
+
+def hold(c: Connection, delivery_id: int) -> About | None:
+    """A delivery as it stands now, held."""
+    row = _delivery(c, deliveries.c.id == delivery_id, held=True)
+    return _about(row) if row else None
+
+
+def refused_again(c: Connection, since: datetime) -> list[int]:
+    """The deliveries that a server refused softly since then, and not for the first time.
+
+    A refusal is no report: the engine writes it, and this is how it counts.
+    """
+    d, e = deliveries.c, delivery_events.c
+    recent = select(issues.c.id).where(
+        issues.c.created_at > since - LOOKED_BACK,
+        issues.c.state.in_([IssueState.SENDING, IssueState.PAUSED, IssueState.DONE]),
+    )
+    earlier = deliveries.alias("earlier")
+    soft = (
+        select(func.count())
+        .select_from(earlier)
+        .join(delivery_events, e.delivery_id == earlier.c.id)
+        .where(earlier.c.subscriber_id == d.subscriber_id, e.event == "bounced", e.kind == "soft")
+        .scalar_subquery()
+    )
+    query = (
+        select(d.id)
+        .outerjoin(suppressions, suppressions.c.address_key == d.address_key)
+        .where(
+            d.issue_id.in_(recent),
+            d.state == DeliveryState.REFUSED,
+            d.state_at > since,
+            suppressions.c.address_key.is_(None),
+            soft >= IN_A_ROW,
+        )
+    )
+    return list(c.scalars(query.order_by(d.id)))

@@ -1,0 +1,197 @@
+"""What came back about mails is worked on: from a report to an event, and to a suppression.
+
+Reports and webhooks are stored first (`digest.store.feedback.take_in`). Each is then worked on in
+one short transaction of its own, once, whoever dies in between and however many do it at a time.
+What a delivery became in its issue's account stays as it is: what happens later is an event.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from digest.mail.bounces import keeps_refusing
+from digest.readers.settings import leave
+from digest.store import feedback as queries
+from digest.store.readers import Suppression, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from sqlalchemy.engine import Connection
+
+    from digest.bootstrap import App
+    from digest.mail.feedback import Feedback
+    from digest.store.feedback import About, Waiting
+
+log = logging.getLogger(__name__)
+
+#: A mailer may tell of a mail before its receipt is written down.
+_EARLY = timedelta(hours=1)
+#: How far back refusals are looked at; longer than between any two runs of housekeeping.
+_REFUSED_SINCE = timedelta(days=1)
+#: Of a mail that we know nothing of, or no more.
+UNKNOWN = "unknown"
+#: Where readers left, as it is kept in the history of consents.
+FORM = "mail provider"
+
+_GIVEN_UP = "mailbox keeps refusing"
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What was made of what came back."""
+
+    #: By what it became, a bounce with its kind: "bounced, hard"; "unknown": about no mail of ours.
+    became: Mapping[str, int]
+    #: How many addresses are suppressed for it.
+    suppressed: int
+    #: What those said who want none of our mail, without addresses, each once.
+    policy: tuple[str, ...] = ()
+    #: Told of too early: to be looked at again.
+    waiting: int = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {"suppressed": self.suppressed, "waiting": self.waiting, **self.became}
+
+    @property
+    def line(self) -> str:
+        """In words, without addresses; empty where nothing was made of anything."""
+        said = [f"{count} {what}" for what, count in sorted(self.became.items())]
+        if self.suppressed:
+            said.append(f"{self.suppressed} addresses suppressed")
+        return f"came back: {'; '.join(said)}" if said else ""
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """What an operator must be told: readers' servers keep our mail out, whoever it is for."""
+        cure = "check SPF, DKIM and DMARC, and the sender's reputation; the addresses are kept"
+        return tuple(f"refused by policy: {said}; {cure}" for said in self.policy)
+
+
+def work_off(app: App, *, dry_run: bool = False) -> Returned:
+    """Work on all that came back. With `dry_run` it is told what would become of it."""
+    became: Counter[str] = Counter()
+    policy: dict[str, None] = {}
+    suppressed = waiting = 0
+    broken: list[Exception] = []
+    with app.store.read() as c:
+        ids = queries.waiting_ids(c)
+    for number in ids:
+        try:
+            outcome = _work(app, number, dry_run=dry_run)
+        except Exception as error:  # noqa: BLE001  told below, when the others are done
+            broken.append(error)
+            continue
+        if outcome is None:
+            continue
+        waiting += outcome.early
+        became[outcome.word] += not outcome.early
+        suppressed += outcome.suppressed
+        if outcome.policy:
+            policy[outcome.policy] = None
+    suppressed += _give_up(app, dry_run=dry_run)
+    returned = Returned(dict(+became), suppressed, tuple(policy), waiting)
+    if returned.line:
+        log.info("%s", returned.line)
+    if broken:
+        raise ExceptionGroup(f"{len(broken)} reports could not be worked on", broken)
+    return returned
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    word: str
+    early: bool = False
+    suppressed: bool = False
+    policy: str = ""
+
+
+def _work(app: App, number: int, *, dry_run: bool) -> _Outcome | None:
+    """Work on one; None where somebody else did."""
+    now = app.clock()
+    with app.store.read() as c:
+        waiting = queries.waiting(c, number)
+        about = queries.find(c, waiting.feedback, held=False) if waiting else None
+    if waiting is None:
+        return None
+    if about is None and _is_early(waiting, now):
+        return _Outcome(UNKNOWN, early=True)
+    # Before its row is held, as everywhere: subscriptions come before deliveries.
+    leaves = waiting.feedback.event == "unsubscribed" and not dry_run
+    if leaves and about is not None and about.subscription_id is not None:
+        leave(app.store, about.subscription_id, FORM, now)
+    with app.store.write() as c:
+        outcome = _write(c, waiting, now)
+        if dry_run:
+            c.rollback()
+    return outcome
+
+
+def _is_early(waiting: Waiting, now: datetime) -> bool:
+    """Whether it may be about a receipt that is not written down yet."""
+    return bool(waiting.feedback.remote_id) and now - waiting.received_at < _EARLY
+
+
+def _write(c: Connection, waiting: Waiting, now: datetime) -> _Outcome | None:
+    feedback = waiting.feedback
+    about = queries.find(c, feedback)
+    became = feedback.event if about else UNKNOWN
+    if not queries.finish(c, waiting.id, became, about.delivery_id if about else None, now):
+        return None
+    if about is None:
+        return _Outcome(UNKNOWN)
+    if "@" not in about.address_key:
+        # Of an erased reader: what was said may name them, and what to look for is forgotten.
+        feedback = replace(feedback, detail="")
+    if about.delivery_id is not None:
+        queries.add_event(c, about.delivery_id, feedback)
+    reason = _why_suppress(c, about, feedback, now)
+    found = Suppression(reason, _origin(feedback), now) if reason else None
+    return _Outcome(
+        f"bounced, {feedback.kind}" if feedback.kind else feedback.event,
+        suppressed=found is not None and suppress(c, about.address_key, found),
+        policy=f"{feedback.code} {feedback.detail}".strip() if feedback.kind == "policy" else "",
+    )
+
+
+def _why_suppress(c: Connection, about: About, feedback: Feedback, now: datetime) -> str:
+    """Why its reader must never be mailed again; empty where they may."""
+    if feedback.event == "complained":
+        return "called our mail spam"
+    if feedback.kind == "hard":
+        return f"no such address: {feedback.code or 'it bounced'}"
+    return _keeps_refusing(c, about, feedback.code, now) if feedback.kind == "soft" else ""
+
+
+def _origin(feedback: Feedback) -> str:
+    return "complaint" if feedback.event == "complained" else "bounce"
+
+
+def _keeps_refusing(c: Connection, about: About, code: str, now: datetime) -> str:
+    reader = about.subscriber_id
+    if reader is None or not keeps_refusing(queries.history(c, reader, now), now):
+        return ""
+    return f"{_GIVEN_UP}: {code}" if code else _GIVEN_UP
+
+
+def _give_up(app: App, *, dry_run: bool) -> int:
+    """Suppress those whose servers refused delivery upon delivery; returns how many."""
+    now = app.clock()
+    with app.store.read() as c:
+        again = queries.refused_again(c, now - _REFUSED_SINCE)
+    count = 0
+    for number in again:
+        with app.store.write() as c:
+            about = queries.hold(c, number)
+            reason = _keeps_refusing(c, about, "", now) if about else ""
+            if about and reason:
+                count += suppress(c, about.address_key, Suppression(reason, "bounce", now))
+            if dry_run:
+                c.rollback()
+    return count
