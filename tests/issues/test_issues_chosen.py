@@ -14,7 +14,8 @@ from digest.issues.period import week_of
 from digest.model import Act, DeliveryState, IssueState
 from digest.store import tables
 from digest.store.dialect import lock_freezing
-from digest.store.freezing import Drawing, draw_recipients
+from digest.store.enqueuing import mask_of
+from digest.store.freezing import Drawing, drawn
 
 #: A Monday, when weekly digests are due.
 MONDAY = datetime(2026, 11, 2, 8, tzinfo=UTC)
@@ -532,9 +533,8 @@ def test_who_chooses_anew_while_an_issue_is_frozen_is_not_lost(newsroom):
             newsroom.choose("ann", interests="series:ipc|series:pbr")
         return [(post, False)] if interests.wants(["series:ipc"]) else []
 
-    r = tables.reservations.c
     with newsroom.store.write() as c:
         lock_freezing(c)
-        draw_recipients(c, Drawing(issue, week_of(MONDAY, LONDON)), wants)
-        assert c.execute(select(r.subscriber_id, r.post_id)).all() == [(ann, post)]
+        with drawn(c, Drawing(issue, week_of(MONDAY, LONDON)), {post: 1}, wants):
+            assert mask_of(c, ann) == 1
         assert c.execute(select(tables.exclusions)).all() == []

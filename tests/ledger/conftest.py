@@ -12,8 +12,8 @@ from sqlalchemy import insert, select
 
 from digest.issues.content import Rendered
 from digest.issues.period import week_of
-from digest.model import Act, Interests, IssueState
-from digest.store import enqueuing, freezing, tables
+from digest.model import Act, Interests, IssueState, Pick
+from digest.store import enqueuing, freezing, reserving, tables
 from digest.store import issues as issue_store
 from digest.store.dialect import lock_freezing
 
@@ -131,6 +131,10 @@ class World:
             }
             number = issue_store.insert_issue(c, values, EDITOR)
             assert number is not None
+            picked = enumerate(posts, start=1)
+            issue_store.save_picks(
+                c, number, (Pick(post, True, place, "new", "new") for place, post in picked)
+            )
             issue = issue_store.get_issue(c, number)
             self._freeze(c, issue, posts)
             issue_store.move_issue(c, issue, IssueState.FROZEN, EDITOR)
@@ -146,12 +150,14 @@ class World:
             return [(p, False) for p in posts if interests.wants(self.groups[p])]
 
         week = week_of(self.now, ZoneInfo("Europe/London"))
-        freezing.draw_recipients(c, freezing.Drawing(issue, week), wants)
-        rendered = {
-            mask: Rendered(f"Mask {mask}", "", f"html {mask}", f"text {mask}", ())
-            for mask in enqueuing.mask_counts(c, issue, bits)
-        }
-        enqueuing.enqueue(c, issue, rendered, bits, NOW)
+        drawing = freezing.Drawing(issue, week)
+        with freezing.drawn(c, drawing, bits, wants):
+            rendered = {
+                mask: Rendered(f"Mask {mask}", "", f"html {mask}", f"text {mask}", ())
+                for mask in enqueuing.mask_counts(c)
+            }
+            reserving.reserve(c, drawing, bits)
+            enqueuing.enqueue(c, issue, rendered, NOW)
 
     def got(self, issue: Issue) -> dict[str, int]:
         """Reader's name -> mask of the variant they are to get."""

@@ -190,6 +190,8 @@ class Holdings:
             text="",
             preflight=[],
         )
+        pick = {"post_id": self.posts[number - 1], "is_in": True, "position": 1}
+        self.put(c, tables.picks, issue_id=issue, **pick, code="new", reason="new")
         self._delivery(c, issue, variant, state, (self.ann, self.anns, ANN))
         self._delivery(c, issue, variant, "submitted", (self.bo, self.bos, BO))
         return issue

@@ -16,13 +16,14 @@ from digest.issues.period import week_of
 from digest.issues.render import subject_for
 from digest.issues.scope import parse_scope
 from digest.model import Act, IssueState, Severity
-from digest.store import accounts, enqueuing, freezing, overflow
+from digest.store import accounts, enqueuing, freezing, overflow, reserving
 from digest.store import issues as issue_store
 from digest.store.dialect import lock_freezing
 from digest.store.freezing import Drawing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
@@ -55,10 +56,12 @@ def freeze_issue(store: Store, templates: Path, issue_id: int, act: Act, zone: Z
             issue_store.move_issue(c, issue, IssueState.HELD, held)
             return issue_store.get_issue(c, issue_id)
         overflow.tidy(c, issue)
-        bits = _draw(c, Drawing(issue, week_of(act.at, zone)), content)
-        masks = enqueuing.mask_counts(c, issue, bits)
-        rendered = {mask: _variant(issue, content, mask, templates) for mask in masks}
-        count = enqueuing.enqueue(c, issue, rendered, bits, act.at)
+        drawing = Drawing(issue, week_of(act.at, zone))
+        with _drawn(c, drawing, content):
+            masks = enqueuing.mask_counts(c)
+            rendered = {mask: _variant(issue, content, mask, templates) for mask in masks}
+            reserving.reserve(c, drawing, _bits(content))
+            count = enqueuing.enqueue(c, issue, rendered, act.at)
         reason = f"{count} recipients, {len(rendered)} variants"
         issue_store.move_issue(c, issue, IssueState.FROZEN, replace(act, reason=reason))
         return issue_store.get_issue(c, issue_id)
@@ -105,8 +108,8 @@ def outlook(
     """What one reader would get of an issue if it were frozen now; changes nothing."""
     with _rolled_back(store) as c:
         stand_in = _stand_in(c, content, rhythm, repeat=repeat)
-        bits = _draw(c, Drawing(stand_in, week, only=reader), content)
-        mask = enqueuing.mask_of(c, stand_in, bits, reader)
+        with _drawn(c, Drawing(stand_in, week, only=reader), content):
+            mask = enqueuing.mask_of(c, reader)
         return Outlook(mask, freezing.exclusion_of(c, stand_in, reader))
 
 
@@ -138,18 +141,22 @@ def _stand_in(c: Connection, content: IssueContent, rhythm: Rhythm, *, repeat: b
     )
 
 
-def _draw(c: Connection, drawing: Drawing, content: IssueContent) -> dict[int, int]:
-    """Draw the recipients; returns the bit of each post in their masks."""
-    freezing.draw_recipients(c, drawing, lambda interests: _wants(content, interests))
+def _drawn(c: Connection, drawing: Drawing, content: IssueContent) -> AbstractContextManager[None]:
+    return freezing.drawn(c, drawing, _bits(content), lambda interests: _wants(content, interests))
+
+
+def _bits(content: IssueContent) -> dict[int, int]:
+    """The bit of each post in readers' masks."""
     return {item.post.post_id: 1 << (item.position - 1) for item in content.items}
 
 
 def _shares(
     c: Connection, drawing: Drawing, content: IssueContent, both: tuple[str, str]
 ) -> list[Share]:
-    bits = _draw(c, drawing, content)
+    with _drawn(c, drawing, content):
+        counts = enqueuing.mask_counts(c)
     shares = []
-    for mask, readers in enqueuing.mask_counts(c, drawing.issue, bits).items():
+    for mask, readers in counts.items():
         variant = content.variant(mask)
         subject = subject_for(variant, content, both)
         shares.append(Share(readers, len(variant.items), subject, mask))

@@ -4,36 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, and_, case, cast, func, insert, literal, select
+from sqlalchemy import and_, func, insert, literal, select
 
 from digest.model import DeliveryState
-from digest.store.tables import deliveries, reservations, subscribers, subscriptions, variants
+from digest.store.freezing import won
+from digest.store.tables import deliveries, subscribers, variants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from sqlalchemy import Select
     from sqlalchemy.engine import Connection
 
     from digest.issues.content import Rendered
     from digest.store.issues import Issue
 
 
-def mask_counts(c: Connection, issue: Issue, bits: Mapping[int, int]) -> dict[int, int]:
+def mask_counts(c: Connection) -> dict[int, int]:
     """The different sets of picks that readers were left with, and how many readers each."""
-    mask = _masks(issue, bits).subquery().c.mask
-    rows = c.execute(select(mask, func.count()).group_by(mask).order_by(mask))
+    mask = won.c.mask
+    rows = c.execute(select(mask, func.count()).where(mask != 0).group_by(mask).order_by(mask))
     return {int(found): int(readers) for found, readers in rows}
 
 
-def enqueue(
-    c: Connection,
-    issue: Issue,
-    rendered: Mapping[int, Rendered],
-    bits: Mapping[int, int],
-    now: datetime,
-) -> int:
+def mask_of(c: Connection, subscriber_id: int) -> int:
+    """The set of picks that one reader was left with; 0 for none."""
+    return int(c.scalar(select(won.c.mask).where(won.c.subscriber_id == subscriber_id)) or 0)
+
+
+def enqueue(c: Connection, issue: Issue, rendered: Mapping[int, Rendered], now: datetime) -> int:
     """Store the variants and one pending delivery per recipient; returns how many."""
     for mask, variant in sorted(rendered.items()):
         c.execute(
@@ -46,13 +45,12 @@ def enqueue(
                 preflight=[],
             )
         )
-    won = _masks(issue, bits).subquery()
     chosen = (
         select(
             literal(issue.id),
             variants.c.id,
-            subscribers.c.id,
-            subscriptions.c.id,
+            won.c.subscriber_id,
+            won.c.subscription_id,
             subscribers.c.address,
             subscribers.c.address_key,
             literal(str(DeliveryState.PENDING)),
@@ -62,14 +60,7 @@ def enqueue(
         .select_from(won)
         .join(variants, and_(variants.c.issue_id == issue.id, variants.c.mask == won.c.mask))
         .join(subscribers, subscribers.c.id == won.c.subscriber_id)
-        .join(
-            subscriptions,
-            and_(
-                subscriptions.c.subscriber_id == subscribers.c.id,
-                subscriptions.c.newsletter == issue.newsletter,
-            ),
-        )
-        .order_by(subscribers.c.id)
+        .order_by(won.c.subscriber_id)
     )
     columns = (
         "issue_id variant_id subscriber_id subscription_id address address_key"
@@ -79,19 +70,3 @@ def enqueue(
     # PostgreSQL's driver tells no row count of an INSERT ... SELECT.
     counted = select(func.count()).where(deliveries.c.issue_id == issue.id)
     return int(c.scalar(counted) or 0)
-
-
-def mask_of(c: Connection, issue: Issue, bits: Mapping[int, int], subscriber_id: int) -> int:
-    """The set of picks that one reader was left with; 0 for none."""
-    won = _masks(issue, bits).subquery().c
-    return int(c.scalar(select(won.mask).where(won.subscriber_id == subscriber_id)) or 0)
-
-
-def _masks(issue: Issue, bits: Mapping[int, int]) -> Select[tuple[int, int]]:
-    repeat = issue.id if issue.repeat else 0
-    bit = case(dict(bits), value=reservations.c.post_id)
-    return (
-        select(reservations.c.subscriber_id, cast(func.sum(bit), BigInteger).label("mask"))
-        .where(reservations.c.issue_id == issue.id, reservations.c.repeat == repeat)
-        .group_by(reservations.c.subscriber_id)
-    )

@@ -13,6 +13,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from digest.model import DeliveryState, Interests, Rhythm
 from digest.readers.scrub import scrubbed, without_address
+from digest.store.reserving import release_posts
 from digest.store.tables import (
     consents,
     deliveries,
@@ -21,7 +22,6 @@ from digest.store.tables import (
     issue_transitions,
     notices,
     overflow,
-    reservations,
     runs,
     sign_ups,
     subscribers,
@@ -147,6 +147,8 @@ def _end_subscriptions(c: Connection, theirs: ColumnElement[bool], now: datetime
 
 
 def _cancel_open(c: Connection, known: Known, now: datetime) -> int:
+    if known.subscriber_id is None:
+        return 0
     d = deliveries.c
     is_open = (d.subscriber_id == known.subscriber_id, d.state.in_(_OPEN))
     ended = c.scalars(
@@ -161,10 +163,8 @@ def _cancel_open(c: Connection, known: Known, now: datetime) -> int:
         )
         .returning(d.issue_id)
     ).all()
-    r = reservations.c
-    c.execute(
-        delete(reservations).where(r.subscriber_id == known.subscriber_id, r.issue_id.in_(ended))
-    )
+    for issue_id in ended:
+        release_posts(c, issue_id, [known.subscriber_id])
     return len(ended)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from digest.store.tables import (
     consents,
@@ -18,6 +18,7 @@ from digest.store.tables import (
     issues,
     notices,
     overflow,
+    picks,
     posts,
     reservations,
     sign_ups,
@@ -116,12 +117,23 @@ def all_notices(c: Connection, address_key: str) -> list[Record]:
 
 def all_posts(c: Connection, subscriber_id: int) -> list[Record]:
     """Posts that reached the reader, or are promised."""
-    r = reservations.c
+    r, d = reservations.c, deliveries.c
+    # Reservations are found by post alone: by those of the issues that the reader is in.
     query = (
         select(posts.c.title, posts.c.url, *_ISSUE)
-        .join_from(reservations, posts, posts.c.id == r.post_id)
+        .select_from(deliveries)
+        .join(picks, and_(picks.c.issue_id == d.issue_id, picks.c.is_in))
+        .join(
+            reservations,
+            and_(
+                r.post_id == picks.c.post_id,
+                r.subscriber_id == d.subscriber_id,
+                r.issue_id == d.issue_id,
+            ),
+        )
+        .join(posts, posts.c.id == r.post_id)
         .join(issues, issues.c.id == r.issue_id)
-        .where(r.subscriber_id == subscriber_id)
+        .where(d.subscriber_id == subscriber_id)
     )
     return _records(c, query.order_by(issues.c.scheduled_at, r.issue_id, posts.c.published))
 

@@ -88,6 +88,11 @@ def kept_back(c: Connection, newsletter: str, rhythm: Rhythm, week: Week) -> lis
 
 def at_cap(week: Week) -> Select[tuple[int]]:
     """Readers who have had as many issues in the week as they want, whichever newsletter's."""
+    return select(subscribers.c.id).where(is_at_cap(week))
+
+
+def is_at_cap(week: Week) -> ColumnElement[bool]:
+    """The subscriber of the row has had as many issues in the week as they want."""
     t, d = issue_transitions.c, deliveries.c
     frozen = select(t.issue_id).where(
         t.after == IssueState.FROZEN, t.at >= week.began, t.at < week.ended
@@ -102,9 +107,7 @@ def at_cap(week: Week) -> Select[tuple[int]]:
         .correlate(subscribers)
         .scalar_subquery()
     )
-    return select(subscribers.c.id).where(
-        subscribers.c.weekly_cap.is_not(None), subscribers.c.weekly_cap <= had
-    )
+    return and_(subscribers.c.weekly_cap.is_not(None), subscribers.c.weekly_cap <= had)
 
 
 def not_paused(now: datetime) -> ColumnElement[bool]:

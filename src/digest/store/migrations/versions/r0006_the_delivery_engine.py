@@ -1,4 +1,4 @@
-"""Deliveries claimed in order, requests, what comes back about mails, pace and waits."""
+"""Reservations by post, deliveries claimed in order, requests, what comes back, pace and waits."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ UTC = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    _order_reservations()
     _change_deliveries()
     _create_what_comes_back()
     _create_pace()
@@ -26,6 +27,29 @@ def _partial_index(name: str, columns: list[str], *, unique: bool = False) -> No
     op.create_index(
         op.f(name), table, columns, unique=unique, sqlite_where=where, postgresql_where=where
     )
+
+
+def _order_reservations() -> None:
+    """By post first, which is the order they are written in; with no other index to keep up."""
+    if op.get_bind().dialect.name == "postgresql":
+        # There the name of a key is taken as long as its table has it.
+        op.drop_constraint(op.f("pk_reservations"), "reservations")
+    op.rename_table("reservations", "reservations_before")
+    op.create_table(
+        "reservations",
+        sa.Column("post_id", ID, autoincrement=False, nullable=False),
+        sa.Column("subscriber_id", ID, nullable=False),
+        sa.Column("repeat", ID, nullable=False),
+        sa.Column("issue_id", ID, nullable=False),
+        sa.PrimaryKeyConstraint("post_id", "subscriber_id", "repeat", name=op.f("pk_reservations")),
+        sqlite_with_rowid=False,
+    )
+    op.execute(
+        "INSERT INTO reservations (post_id, subscriber_id, repeat, issue_id)"
+        " SELECT post_id, subscriber_id, repeat, issue_id FROM reservations_before"
+        " ORDER BY post_id, subscriber_id, repeat"
+    )
+    op.drop_table("reservations_before")
 
 
 def _change_deliveries() -> None:
