@@ -243,11 +243,10 @@ def _write_submitting(
             "of": start.claimed.address_key,
             "to_message_id": start.message_id,
             "to_request": start.request,
-            **alike,
         }
         for start in starts
     ]
-    return _SUBMITTING.carry_out(c, rows)
+    return _SUBMITTING.carry_out(c, alike, rows)
 
 
 def _hold_consents(c: Connection, starts: Sequence[Start]) -> None:
@@ -371,14 +370,12 @@ def _write_submitted(c: Connection, answers: Sequence[Answer], worker: str, now:
         {
             "one": one.claimed.id,
             "of": one.claimed.address_key,
-            "by": worker,
             "to_attempts": one.decision.attempts,
             "to_remote_id": one.remote_id,
-            "now": now,
         }
         for one in answers
     ]
-    return _SUBMITTED.carry_out(c, rows)
+    return _SUBMITTED.carry_out(c, {"by": worker, "now": now}, rows)
 
 
 def finish(c: Connection, answer: Answer, worker: str, now: datetime) -> bool:
@@ -459,7 +456,7 @@ _STATE = Prepared(
 
 def _issue_state(c: Connection, issue_id: int) -> str | None:
     """The issue's state, kept from changing until the transaction ends."""
-    state: str | None = _STATE.run(c, {"issue": issue_id}).scalar()
+    state: str | None = _STATE.scalar(c, {"issue": issue_id})
     return state
 
 

@@ -7,6 +7,7 @@ only their values are put in, by the same rules.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ClauseElement
     from sqlalchemy.engine import Connection, Dialect
-    from sqlalchemy.engine.cursor import CursorResult
-
-    #: A value by its name, how the driver takes it, and what it is where none is given.
-    Slot = tuple[str, Callable[[Any], Any] | None, Any]
 
 
 class Prepared:
@@ -25,44 +22,65 @@ class Prepared:
 
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
-        self._known: dict[str, tuple[str, tuple[Slot, ...], bool]] = {}
+        self._known: dict[str, _Compiled] = {}
 
-    def carry_out(self, c: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Once for each row; returns how many rows of the database it changed."""
-        sql, slots, by_name = self._for(c.dialect)
-        values = [_by_name(slots, row) if by_name else _in_order(slots, row) for row in rows]
-        return c.exec_driver_sql(sql, values).rowcount
+    def carry_out(
+        self, c: Connection, alike: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+    ) -> int:
+        """Once for each row, with what is alike in all; returns how many rows it changed."""
+        compiled = self._for(c.dialect)
+        return c.exec_driver_sql(compiled.sql, compiled.many(alike, rows)).rowcount
 
-    def run(self, c: Connection, row: Mapping[str, Any]) -> CursorResult[Any]:
-        """Once. What it finds is as the driver gives it."""
-        sql, slots, by_name = self._for(c.dialect)
-        return c.exec_driver_sql(sql, _by_name(slots, row) if by_name else _in_order(slots, row))
+    def scalar(self, c: Connection, values: Mapping[str, Any]) -> Any:
+        """Once; the first column of the first row that it finds, as the driver gives it."""
+        compiled = self._for(c.dialect)
+        return c.exec_driver_sql(compiled.sql, compiled.many(values, [{}])[0]).scalar()
 
-    def _for(self, dialect: Dialect) -> tuple[str, tuple[Slot, ...], bool]:
+    def _for(self, dialect: Dialect) -> _Compiled:
         known = self._known.get(dialect.name)
         if known is None:
             known = self._known[dialect.name] = _compiled(self._statement, dialect)
         return known
 
 
-def _compiled(statement: ClauseElement, dialect: Dialect) -> tuple[str, tuple[Slot, ...], bool]:
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    sql: str
+    #: The values in their order, how the driver takes them, and what they are where none is given.
+    names: tuple[str, ...]
+    processors: tuple[Callable[[Any], Any] | None, ...]
+    given: tuple[Any, ...]
+    #: Whether the driver takes values by their order, not by name.
+    in_order: bool
+
+    def many(self, alike: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        base = [
+            self._processed(place, alike[name]) if name in alike else self.given[place]
+            for place, name in enumerate(self.names)
+        ]
+        own = [(place, name) for place, name in enumerate(self.names) if rows and name in rows[0]]
+        return [self._row(base, own, row) for row in rows]
+
+    def _row(self, base: list[Any], own: list[tuple[int, str]], row: Mapping[str, Any]) -> Any:
+        values = base.copy()
+        for place, name in own:
+            values[place] = self._processed(place, row[name])
+        return tuple(values) if self.in_order else dict(zip(self.names, values, strict=True))
+
+    def _processed(self, place: int, value: Any) -> Any:
+        process = self.processors[place]
+        return process(value) if process else value
+
+
+def _compiled(statement: ClauseElement, dialect: Dialect) -> _Compiled:
     compiled: Any = statement.compile(dialect=dialect)
-    slots = []
-    for name in compiled.positiontup or compiled.binds:
-        bind = compiled.binds[name]
-        process = bind.type.dialect_impl(dialect).bind_processor(dialect)
-        # What the statement says itself is the same in every row.
-        given = None if bind.required else bind.effective_value
-        slots.append((name, process, process(given) if process and given is not None else given))
-    return str(compiled), tuple(slots), not dialect.positional
-
-
-def _in_order(slots: tuple[Slot, ...], row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(
-        (process(row[name]) if process else row[name]) if name in row else given
-        for name, process, given in slots
+    names = tuple(compiled.positiontup or compiled.binds)
+    binds = [compiled.binds[name] for name in names]
+    processors = tuple(bind.type.dialect_impl(dialect).bind_processor(dialect) for bind in binds)
+    # What the statement says itself is the same in every row.
+    own = [None if bind.required else bind.effective_value for bind in binds]
+    given = tuple(
+        process(value) if process and value is not None else value
+        for process, value in zip(processors, own, strict=True)
     )
-
-
-def _by_name(slots: tuple[Slot, ...], row: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(zip((slot[0] for slot in slots), _in_order(slots, row), strict=True))
+    return _Compiled(str(compiled), names, processors, given, in_order=bool(dialect.positional))
