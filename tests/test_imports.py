@@ -102,6 +102,7 @@ LAYERS = [
         "digest.asking",
         "digest.calendar",
         "digest.editors",
+        "digest.eta",
         "digest.housekeeping",
         "digest.inbox.reading",
         "digest.late",

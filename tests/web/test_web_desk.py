@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from digest.issues import desk
-from digest.mail.pace import Pace, lasts, through_at
 from digest.model import Act
 from digest.store import tables
 from digest.web.desk_issue import VIEWS, in_scheme
@@ -382,47 +381,6 @@ def test_an_estimate_by_the_pace_of_the_last_minutes(stocked, maya):
     said = words(maya.get(f"/desk/issues/{issue.id}/account"))
     # Twenty in 114 seconds, and 23 to come.
     assert "46 %, about 3 min to go" in said
-
-
-MINUTE = timedelta(minutes=1)
-
-
-@pytest.mark.parametrize(
-    ("pace", "through"),
-    [
-        (Pace(0, None, 10, None), None),
-        (Pace(4, NOW - MINUTE, 10, None), None),
-        (Pace(5, NOW - timedelta(seconds=1), 10, None), None),
-        (Pace(60, NOW - MINUTE, 60, None), NOW + MINUTE),
-        (Pace(60, NOW - MINUTE, 600, None), NOW + 10 * MINUTE),
-        # What waits for a later time ends it.
-        (Pace(60, NOW - MINUTE, 60, NOW + 5 * MINUTE), NOW + 5 * MINUTE),
-        (Pace(60, NOW - MINUTE, 600, NOW + 5 * MINUTE), NOW + 10 * MINUTE),
-        (Pace(0, None, 0, NOW + 5 * MINUTE), NOW + 5 * MINUTE),
-        (Pace(0, None, 5, NOW + 5 * MINUTE), None),
-        (Pace(0, None, 0, None), NOW),
-        # Where nothing has come for minutes, it takes longer.
-        (Pace(60, NOW - 4 * MINUTE, 60, None), NOW + 4 * MINUTE),
-    ],
-)
-def test_when_an_issue_will_be_through(pace, through):
-    assert through_at(pace, NOW) == through
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0, "about a minute"),
-        (59, "about a minute"),
-        (61, "about 2 min"),
-        (3540, "about 59 min"),
-        (3600, "about 1 h"),
-        (3700, "about 1 h 10 min"),
-        (86_400, "about 24 h"),
-    ],
-)
-def test_a_span_in_words(seconds, said):
-    assert lasts(timedelta(seconds=seconds)) == said
 
 
 # --- who got it --------------------------------------------------------------------------------

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from zoneinfo import ZoneInfo
+    from datetime import tzinfo
 
     from digest.config_mailers import SendWindow
 
 _DAY = timedelta(days=1)
 
 
-def is_open(window: SendWindow, zone: ZoneInfo, now: datetime) -> bool:
+def is_open(window: SendWindow, zone: tzinfo, now: datetime) -> bool:
     """Whether mails may go out at this moment."""
     local = now.astimezone(zone)
     if not window.opens_on(local.date()):
@@ -29,7 +29,7 @@ def is_open(window: SendWindow, zone: ZoneInfo, now: datetime) -> bool:
     return begins <= local.time() and (local.time() < ends or ends == time.max)
 
 
-def opens_at(window: SendWindow, zone: ZoneInfo, now: datetime) -> datetime | None:
+def opens_at(window: SendWindow, zone: tzinfo, now: datetime) -> datetime | None:
     """When it opens next (UTC); None: it is open now.
 
     It opens sooner or later: config refuses a window that does not.
@@ -39,7 +39,7 @@ def opens_at(window: SendWindow, zone: ZoneInfo, now: datetime) -> datetime | No
     return next(at for at in _edges(window, zone, now) if is_open(window, zone, at))
 
 
-def closes_at(window: SendWindow, zone: ZoneInfo, now: datetime) -> datetime | None:
+def closes_at(window: SendWindow, zone: tzinfo, now: datetime) -> datetime | None:
     """When it shuts next (UTC), from the moment it is open on; None: never."""
     begins = opens_at(window, zone, now) or now
     if window.stays_open_from(begins.astimezone(zone).date()):
@@ -47,7 +47,7 @@ def closes_at(window: SendWindow, zone: ZoneInfo, now: datetime) -> datetime | N
     return next(at for at in _edges(window, zone, begins) if not is_open(window, zone, at))
 
 
-def open_until(window: SendWindow, zone: ZoneInfo, start: datetime, work: timedelta) -> datetime:
+def open_until(window: SendWindow, zone: tzinfo, start: datetime, work: timedelta) -> datetime:
     """When work that goes on only while it is open is through, if it begins then."""
     at = opens_at(window, zone, start) or start
     while (shuts := closes_at(window, zone, at)) is not None and at + work > shuts:
@@ -56,7 +56,7 @@ def open_until(window: SendWindow, zone: ZoneInfo, start: datetime, work: timede
     return at + work
 
 
-def _edges(window: SendWindow, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+def _edges(window: SendWindow, zone: tzinfo, after: datetime) -> Iterator[datetime]:
     """Every later moment (UTC) at which it may open or shut, in order; endless."""
     begins, ends = window.hours or (time.min, time.max)
     times = {time.min, begins, ends} - {time.max}
@@ -70,7 +70,7 @@ def _edges(window: SendWindow, zone: ZoneInfo, after: datetime) -> Iterator[date
         yield from sorted(at for at in edges if since < at <= since + _DAY)
 
 
-def _changes(zone: ZoneInfo, since: datetime) -> set[datetime]:
+def _changes(zone: tzinfo, since: datetime) -> set[datetime]:
     """The moment in the day from then on (UTC) at which the clocks change, if any."""
 
     def offset(microseconds: int) -> timedelta | None:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _P = mail_paces.c
 _W = mail_waits.c
 
+#: Slots are kept for ten periods, so that a clock that jumps ahead for a while loses none that
+#: counts when it is set right.
+_KEPT = 10 * SLOTS
+
 #: How many began in each slot, by domain (MAILER: all together) and period in seconds.
 Slots = dict[tuple[str, int], dict[int, int]]
 
@@ -70,10 +74,10 @@ def free(
 
 def slots_of(
     c: Connection, mailer: str, paced: Paced, now: datetime
-) -> Mapping[int, dict[int, int]]:
-    """How many mails began in each slot, by the period in seconds of the mailer's own rates."""
-    found = _read(c, mailer, {MAILER: paced.pace} if paced.pace else {}, now)
-    return {period: slots for (_, period), slots in found.items()}
+) -> dict[timedelta, dict[int, int]]:
+    """How many mails began in each slot, by the period of each of the mailer's own rates."""
+    found = _read(c, mailer, {MAILER: paced.pace}, now)
+    return {rate.period: found.get((MAILER, _seconds(rate)), {}) for rate in paced.pace}
 
 
 def _read(c: Connection, mailer: str, limited: Mapping[str, Rates], now: datetime) -> Slots:
@@ -122,7 +126,7 @@ def _forget_old(c: Connection, counted: Sequence[Mapping[str, Any]]) -> None:
     for domain, period, slot in ((row["domain"], row["period"], row["slot"]) for row in counted):
         if slot % SLOTS == 0:
             of_it = (_P.mailer == counted[0]["mailer"], _P.domain == domain, _P.period == period)
-            c.execute(delete(mail_paces).where(*of_it, _P.slot < slot - SPAN))
+            c.execute(delete(mail_paces).where(*of_it, _P.slot < slot - _KEPT))
 
 
 def _spent(paced: Paced, counts: Mapping[str, int]) -> Iterator[tuple[str, int, Rates]]:
@@ -186,7 +190,7 @@ def forget_wait(c: Connection, mailer: str, domain: str, now: datetime) -> None:
 def forget_past(c: Connection, now: datetime) -> int:
     """Delete what holds up nobody any more, of every mailer; returns how many rows that were."""
     old = (
-        and_(_P.period == period.total_seconds(), _P.slot < slot_at(period, now) - SPAN)
+        and_(_P.period == period.total_seconds(), _P.slot < slot_at(period, now) - _KEPT)
         for period in PERIODS.values()
     )
     slots = c.execute(delete(mail_paces).where(or_(*old))).rowcount

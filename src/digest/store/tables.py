@@ -330,6 +330,9 @@ issues = Table(
     Column("checked_at", Utc),
     # A draft that nobody decided on by then is decided by the newsletter's policy.
     Column("decide_by", Utc),
+    # Nothing more of it goes out before then, and why: its hours, its canary, the mailer's pace.
+    Column("waits_until", Utc),
+    Column("waits_why", Text),
     _one_of("state", IssueState, "state"),
     CheckConstraint(
         # A CHECK passes where it comes out NULL, so NULL is excluded by name.
@@ -510,6 +513,9 @@ deliveries = Table(
     ),
 )
 
+#: By which an issue's brakes go. Said word for word like this, a query finds the small index.
+BRAKING = "event IN ('bounced', 'complained')"
+
 # What became known after submission, in Anymail's words: deferred, delivered, bounced,
 # complained, unsubscribed, ...
 delivery_events = Table(
@@ -523,6 +529,7 @@ delivery_events = Table(
     Column("at", Utc, nullable=False),
     Column("code", Text),
     Column("detail", Text),
+    Index(None, "at", sqlite_where=text(BRAKING), postgresql_where=text(BRAKING)),
 )
 
 # What came back about mails, stored before anything is done about it: reports read from an

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select, text
 
 from digest.mail.brakes import OUTCOMES, Tally
 from digest.model import DeliveryState, IssueState
-from digest.store.tables import deliveries, delivery_events, issue_transitions
+from digest.store.tables import BRAKING, deliveries, delivery_events, issue_transitions
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,14 +36,15 @@ def tally_of(c: Connection, issue_id: int, rules: Brakes) -> Tally:
     since, first = _let_go(c, issue_id)
     ever = _counts(c, issue_id, None)
     counts = _counts(c, issue_id, since) if since > first else ever
+    events = _events(c, issue_id, since)
     total = sum(ever.values())
     return Tally(
         let_go_at=since,
         tried=sum(counts.values()),
         refused=counts.get(S.REFUSED, 0),
         failed=counts.get(S.FAILED, 0),
-        bounced=_events(c, issue_id, "bounced", since),
-        complained=_events(c, issue_id, "complained", since),
+        bounced=events.get("bounced", 0),
+        complained=events.get("complained", 0),
         ever=total,
         canary_at=_canary_at(c, issue_id, rules, total),
     )
@@ -64,22 +65,20 @@ def _counts(c: Connection, issue_id: int, since: datetime | None) -> dict[Delive
     return {S(state): int(count) for state, count in c.execute(ended.group_by(_D.state))}
 
 
-def _events(c: Connection, issue_id: int, event: str, since: datetime) -> int:
-    """How many of its deliveries that a server took came to this later.
+def _events(c: Connection, issue_id: int, since: datetime) -> dict[str, int]:
+    """How many of its deliveries that a server took bounced, or were complained of, later.
 
     Of a delivery that was refused at once the bounce is counted already.
     """
-    later = (
-        select(func.count(_E.delivery_id.distinct()))
-        .join(deliveries, _D.id == _E.delivery_id)
-        .where(
-            _E.event == event,
-            _E.at >= since,
-            _D.issue_id == issue_id,
-            _D.state.in_([S.SUBMITTED, S.UNCERTAIN]),
-        )
+    taken = exists().where(
+        _D.id == _E.delivery_id,
+        _D.issue_id == issue_id,
+        _D.state.in_([S.SUBMITTED, S.UNCERTAIN]),
     )
-    return int(c.scalar(later) or 0)
+    later = select(_E.event, func.count(_E.delivery_id.distinct())).where(
+        text(BRAKING), _E.at >= since, taken
+    )
+    return {event: int(count) for event, count in c.execute(later.group_by(_E.event))}
 
 
 def _canary_at(c: Connection, issue_id: int, rules: Brakes, ever: int) -> datetime | None:

@@ -16,12 +16,11 @@ from digest.web.progress import lines_of
 from digest.web.routing import NUMBER, TEXT, Page
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy.engine import Connection
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from digest.bootstrap import App
     from digest.web.pages import Web
     from digest.web.progress import Line
 
@@ -37,14 +36,13 @@ _ON_THEIR_WAY = (IssueState.APPROVED, IssueState.FROZEN, IssueState.SENDING)
 def front(web: Web, request: Request) -> Response:
     """What wants a decision, what is being sent, what is overdue, and the newest issues."""
     app = web.current()
-    now = app.clock()
     with app.store.read() as c:
         undecided = queries.undecided(c)
-        waiting = _lines(c, now, Filter(states=_WANT_A_DECISION), undecided, most=_MOST)
-        sending = _lines(c, now, Filter(states=_ON_THEIR_WAY), undecided, most=_MOST)
-        newest = _lines(c, now, Filter(), undecided, most=_NEWEST)
+        waiting = _lines(app, c, Filter(states=_WANT_A_DECISION), undecided, most=_MOST)
+        sending = _lines(app, c, Filter(states=_ON_THEIR_WAY), undecided, most=_MOST)
+        newest = _lines(app, c, Filter(), undecided, most=_NEWEST)
         told = {line.row.id for line in (*waiting, *sending)}
-        doubtful = _doubtful(c, now, undecided, told)
+        doubtful = _doubtful(app, c, undecided, told)
     return desk_page(
         web,
         request,
@@ -52,7 +50,7 @@ def front(web: Web, request: Request) -> Response:
         "",
         waiting=[*waiting, *doubtful],
         sending=sending,
-        overdue=overdue(app.store, app.config, now),
+        overdue=overdue(app.store, app.config, app.clock()),
         newest=newest,
     )
 
@@ -71,7 +69,7 @@ def list_page(web: Web, request: Request) -> Response:
         if number > last:
             raise HTTPException(404)
         skip = (number - 1) * _ON_A_PAGE
-        lines = _lines(c, app.clock(), which, {}, most=_ON_A_PAGE, skip=skip)
+        lines = _lines(app, c, which, {}, most=_ON_A_PAGE, skip=skip)
         newsletters = queries.newsletters_of_issues(c)
     return desk_page(
         web,
@@ -90,8 +88,8 @@ def list_page(web: Web, request: Request) -> Response:
 
 
 def _lines(
+    app: App,
     c: Connection,
-    now: datetime,
     which: Filter,
     undecided: dict[int, int],
     *,
@@ -99,16 +97,14 @@ def _lines(
     skip: int = 0,
 ) -> list[Line]:
     rows = queries.page_of_issues(c, which, most=most, skip=skip)
-    return lines_of(c, now, rows, undecided)
+    return lines_of(app, c, rows, undecided)
 
 
-def _doubtful(
-    c: Connection, now: datetime, undecided: dict[int, int], known: set[int]
-) -> list[Line]:
+def _doubtful(app: App, c: Connection, undecided: dict[int, int], known: set[int]) -> list[Line]:
     """Issues at their end of which something is uncertain still."""
     ids = tuple(sorted(undecided.keys() - known, reverse=True)[:_MOST])
     rows = queries.page_of_issues(c, Filter(ids=ids), most=_MOST) if ids else []
-    return lines_of(c, now, rows, undecided)
+    return lines_of(app, c, rows, undecided)
 
 
 PAGES: tuple[Page, ...] = (

@@ -177,7 +177,7 @@ def standing(app: App, issue_id: int) -> Standing:
 def _standing(c: Connection, app: App, issue: Issue) -> Standing:
     undecided = queries.undecided(c, issue.id)
     rows = queries.page_of_issues(c, queries.Filter(ids=(issue.id,)), most=1)
-    line = lines_of(c, app.clock(), rows, undecided)[0]
+    line = lines_of(app, c, rows, undecided)[0]
     account = line.account
     return Standing(
         issue=issue,

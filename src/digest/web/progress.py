@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from digest.mail.pace import lasts, through_at
-from digest.model import DeliveryState, IssueState
+from digest.eta import to_go
+from digest.model import DeliveryState
 from digest.store import desk as queries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from sqlalchemy.engine import Connection
 
+    from digest.bootstrap import App
     from digest.model import Account
     from digest.store.desk import IssueRow
 
@@ -45,22 +45,11 @@ class Line:
 
 
 def lines_of(
-    c: Connection, now: datetime, rows: Sequence[IssueRow], undecided: dict[int, int]
+    app: App, c: Connection, rows: Sequence[IssueRow], undecided: dict[int, int]
 ) -> list[Line]:
     """The issues, each with its account."""
     accounts = queries.accounts_of(c, [row.id for row in rows])
     return [
-        Line(row, accounts.get(row.id), eta_of(c, row.id, row.state, now), undecided.get(row.id, 0))
-        for row in rows
+        Line(row, account, to_go(app, c, row, account), undecided.get(row.id, 0))
+        for row, account in ((row, accounts.get(row.id)) for row in rows)
     ]
-
-
-def eta_of(c: Connection, issue_id: int, state: IssueState, now: datetime) -> str:
-    """How long an issue that is being sent will take, in words; else an empty text."""
-    if state is not IssueState.SENDING:
-        return ""
-    pace = queries.pace_of(c, issue_id, now)
-    if not pace.due and pace.waits_until is None:
-        return ""
-    at = through_at(pace, now)
-    return lasts(at - now) if at else "no estimate yet"

@@ -15,6 +15,8 @@ UTC = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    op.add_column("issues", sa.Column("waits_until", UTC))
+    op.add_column("issues", sa.Column("waits_why", sa.Text()))
     _order_reservations()
     _change_deliveries()
     _create_what_comes_back()
@@ -67,6 +69,14 @@ def _change_deliveries() -> None:
 
 def _create_what_comes_back() -> None:
     op.add_column("delivery_events", sa.Column("kind", sa.String()))
+    braking = sa.text("event IN ('bounced', 'complained')")
+    op.create_index(
+        op.f("ix_delivery_events_at"),
+        "delivery_events",
+        ["at"],
+        sqlite_where=braking,
+        postgresql_where=braking,
+    )
     op.create_table(
         "feedback",
         sa.Column("id", ID, autoincrement=True, nullable=False),

@@ -1,0 +1,80 @@
+"""How long an issue that is being sent will take, in the words that all pages and commands use."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from digest.mail.brakes import Go, canary_ends, verdict
+from digest.mail.pace import Limits, is_held, lasts, through_at
+from digest.mail.waits import MAILER
+from digest.model import IssueState
+from digest.store import mail_pace
+from digest.store.desk import pace_of
+from digest.store.tallies import tally_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.engine import Connection
+
+    from digest.bootstrap import App
+    from digest.config import Newsletter
+    from digest.config_mailers import Brakes
+    from digest.model import Account
+    from digest.store.desk import IssueRow
+    from digest.store.issues import Issue
+
+NO_ESTIMATE = "no estimate yet"
+
+
+def to_go(app: App, c: Connection, issue: Issue | IssueRow, account: Account | None) -> str:
+    """How long an issue that is being sent will still take: "about 3 min to go".
+
+    An empty text where it is not being sent, or nothing of it is open.
+    """
+    if issue.state is not IssueState.SENDING or account is None or not account.open:
+        return ""
+    at = _through_at(app, c, issue, account)
+    return f"{lasts(at - app.clock())} to go" if at else NO_ESTIMATE
+
+
+def _through_at(
+    app: App, c: Connection, issue: Issue | IssueRow, account: Account
+) -> datetime | None:
+    now = app.clock()
+    newsletter = app.config.newsletters.get(issue.newsletter)
+    limits = _limits(app, c, issue.id, newsletter, now) if newsletter else Limits()
+    pace = pace_of(c, issue.id, now, left=account.open, held=is_held(limits, now))
+    return through_at(pace, now, limits)
+
+
+def _limits(
+    app: App, c: Connection, issue_id: int, newsletter: Newsletter, now: datetime
+) -> Limits:
+    paced, key = app.config.mailers[newsletter.mailer], app.mailer_key(newsletter.mailer)
+    slots = mail_pace.slots_of(c, key, paced, now)
+    wait = mail_pace.waits(c, key, now).get(MAILER)
+    canary_until, canary = _canary(c, issue_id, newsletter.brakes, now)
+    until = [wait.until] if wait else []
+    until += [canary_until] if canary_until else []
+    return Limits(
+        rates=tuple((rate, slots.get(rate.period, {})) for rate in paced.pace),
+        not_before=max(until, default=None),
+        canary=canary,
+        window=newsletter.window,
+        zone=app.config.zone_of(newsletter),
+    )
+
+
+def _canary(
+    c: Connection, issue_id: int, rules: Brakes, now: datetime
+) -> tuple[datetime | None, timedelta]:
+    """Until when its canary is waited for; and for how long it will be, where it is on its way."""
+    if not rules.canary:
+        return None, timedelta(0)
+    tally = tally_of(c, issue_id, rules)
+    going = verdict(rules, tally, now)
+    on_its_way = isinstance(going, Go) and going.most is not None
+    pause = timedelta(minutes=rules.canary_minutes if on_its_way else 0)
+    return canary_ends(rules, tally), pause
