@@ -193,12 +193,12 @@ def _fate(block: Message) -> _Found | None:
     if event is None:
         return None
     words = _field(block, "Diagnostic-Code").partition(";")[2].strip()
-    code = _code(status[1] if status else "", words)
-    return event, _kind(code, words) if event == "bounced" else None, code, words
+    code = reply_code(status[1] if status else "", words)
+    return event, kind_of(code, words) if event == "bounced" else None, code, words
 
 
-def _code(status: str, words: str) -> str:
-    """The code that counts, "550 5.1.1".
+def reply_code(status: str, words: str) -> str:
+    """The code that counts, "550 5.1.1", of a report's status and what it quotes; else empty.
 
     The server's own words are believed rather than the status of whoever reports them.
     """
@@ -208,7 +208,8 @@ def _code(status: str, words: str) -> str:
     return f"{basic} {enhanced or status}".strip()
 
 
-def _kind(code: str, words: str) -> BounceKind:
+def kind_of(code: str, words: str) -> BounceKind:
+    """The kind of a bounce by its code, as `reply_code` has it, and what was said."""
     if code.endswith("5.0.0"):
         # RFC 3463, 3.1: "other or undefined", and often said of anything. The words tell more.
         code = code.removesuffix("5.0.0").strip() or "550"
@@ -272,8 +273,8 @@ def _by_words(words: str) -> _Found:
     if found is None:
         return "bounced", "soft", "", words
     line = words[words.rfind("\n", 0, found.start() + 1) + 1 :][:_LONGEST_DETAIL]
-    code = _code("", line)
-    return "bounced", _kind(code, line), code, line
+    code = reply_code("", line)
+    return "bounced", kind_of(code, line), code, line
 
 
 def _own_text(parts: Sequence[Message]) -> str:
