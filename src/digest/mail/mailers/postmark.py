@@ -16,6 +16,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from digest.errors import Refused, Throttled, Unavailable
+from digest.mail.hooks.names import LEFT, metadata_of
 from digest.mail.mailers.api_parts import dig, sender_of, unanswered, wrong_secret
 from digest.mail.mailers.http_line import Line, NoAnswer
 from digest.mail.mailers.postmark_answers import outcomes, trouble
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
 
 #: Of a request, in bytes.
 LARGEST = 50_000_000
-#: Of a value in the metadata.
-_LONGEST_VALUE = 80
-#: By these a webhook names the mail; see `digest.mail.hooks.postmark`.
-LEFT, RIGHT = "digest-id", "digest-at"
 
 
 class PostmarkApi:
@@ -135,12 +132,6 @@ class PostmarkApi:
             if found and isinstance(named, dict) and wanted.items() <= named.items():
                 return Receipt(str(found), _moment(dig(one, "ReceivedAt")) or self._clock())
         return None
-
-
-def metadata_of(message_id: str) -> dict[str, str]:
-    """A Message-ID in values that are short enough."""
-    left, _, right = message_id.strip("<>").partition("@")
-    return {LEFT: left[:_LONGEST_VALUE], RIGHT: right[:_LONGEST_VALUE]}
 
 
 def _moment(text: object) -> datetime | None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import time
-from base64 import urlsafe_b64encode
 from datetime import timedelta
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from digest.mail.hooks.names import TAG, tag_of
 from digest.mail.mailers.api_parts import sender_of, unanswered, wrong_secret
 from digest.mail.mailers.http_line import Line, NoAnswer
 from digest.mail.mailers.resend_answers import outcomes
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from digest.config_mailers import ResendMailer
     from digest.ports import Clock, Mail, Outcome, Trouble
-
-#: By this a webhook names the mail; see `digest.mail.hooks.resend`.
-TAG = "digest"
 
 
 class ResendApi:
@@ -91,11 +88,5 @@ def _email(mail: Mail) -> dict[str, Any]:
         "html": content.html,
         "text": content.text,
         "headers": dict(content.headers),
-        # Of letters, digits, _ and -, up to 256.
         "tags": [{"name": TAG, "value": tag_of(mail.envelope.message_id)}],
     }
-
-
-def tag_of(message_id: str) -> str:
-    """A Message-ID in the few characters that a tag may have."""
-    return urlsafe_b64encode(message_id.encode()).decode().rstrip("=")

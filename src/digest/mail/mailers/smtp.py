@@ -1,29 +1,31 @@
 """Submits to a relay over SMTP, one message at a time on a connection that is kept.
 
-smtplib is driven command by command, so that it is known for each failure whether the message
-can have been accepted: before the line that ends the body it cannot; after it, only the server's
-answer tells. The transport is never less secure than configured, and certificates are verified;
-for a private authority set SSL_CERT_FILE, which OpenSSL reads.
+It is known for each failure whether the message can have been accepted: before the line that
+ends the body it cannot; after it, only the server's answer tells. The transport is never less
+secure than configured, and certificates are verified; for a private authority set SSL_CERT_FILE,
+which OpenSSL reads.
 
-An instance belongs to one thread.
+A message costs two round trips where the server offers PIPELINING (RFC 2920): MAIL, RCPT and
+DATA go out together. An instance belongs to one thread, and never sleeps.
 """
 
 from __future__ import annotations
 
+import binascii
 import re
-import socket
-import ssl
 from contextlib import suppress
-from smtplib import SMTP, SMTP_SSL, SMTPException, SMTPHeloError
-from typing import TYPE_CHECKING, NoReturn
+from itertools import chain
+from smtplib import SMTPException
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from digest.errors import Refused, Unauthorized, Unavailable, Uncertain
+from digest.mail.mailers.smtp_connection import connect
 from digest.mail.mailers.smtp_replies import (
     CLOSING,
-    OUT_OF_STEP,
     Phase,
     Reply,
     failure,
+    interjection,
     read_reply,
     rejection,
     verdict,
@@ -31,17 +33,21 @@ from digest.mail.mailers.smtp_replies import (
 from digest.model import MailerTraits, Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from digest.config_mailers import SmtpMailer
+    from digest.mail.mailers.smtp_connection import Connection
     from digest.model import Envelope
     from digest.ports import Clock, Mail, Outcome
 
-_HELLO_OK = 250
 #: What may stand between < and > in a command without quoting.
 _PLAIN_PATH = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
+_BARE_CR = re.compile(rb"\r[^\n]")
+#: The line that ends a body.
+_END = b".\r\n"
+
+_Answer: TypeAlias = tuple[Phase, Reply]
 
 
 class RelayMailer:
@@ -53,7 +59,7 @@ class RelayMailer:
     def __init__(self, settings: SmtpMailer, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._smtp: SMTP | None = None
+        self._connection: Connection | None = None
         self._used = 0
 
     def submit(self, mails: Sequence[Mail], key: str) -> tuple[Outcome, ...]:
@@ -62,6 +68,13 @@ class RelayMailer:
 
     def find(self, message_id: str) -> NoReturn:
         raise NotImplementedError("a relay cannot be asked what it accepted")
+
+    def close(self) -> None:
+        if self._connection is not None:
+            # Nothing of ours is under way any more: a goodbye that fails loses nothing.
+            with suppress(SMTPException, OSError):
+                self._connection.part()
+            self._drop()
 
     def _submit(self, envelope: Envelope, message: bytes) -> Outcome:
         if not _PLAIN_PATH.fullmatch(envelope.sender):
@@ -78,62 +91,80 @@ class RelayMailer:
             self._drop()
             raise
 
-    def close(self) -> None:
-        if self._smtp is not None:
-            # Nothing of ours is under way any more: a goodbye that fails loses nothing.
-            with suppress(SMTPException, OSError):
-                self._smtp.quit()
-            self._drop()
-
     def _offer(self, envelope: Envelope, size: int) -> Outcome | None:
         """Go as far as the server's invitation to send the body; None where it came."""
-        to = envelope.recipient
-        steps: tuple[tuple[Phase, Callable[[], Reply]], ...] = (
-            (Phase.MAIL, lambda: self._mail(envelope, size)),
-            (Phase.RCPT, lambda: self._ask(f"RCPT TO:<{to}>", to)),
-            (Phase.DATA, lambda: self._ask("DATA", to)),
-        )
         try:
-            for phase, ask in steps:
-                reply = ask()
+            first, talk = self._begin(envelope, size)
+            for phase, reply in chain([first], talk):
                 if not reply.fits(phase):
-                    self._recover(reply)
+                    self._recover(reply, talk)
                     return rejection(phase, reply)
-        except (OSError, UnicodeError) as error:
+        except (OSError, UnicodeError, binascii.Error) as error:
             self._drop()
             return failure(error)
         return None
 
-    def _mail(self, envelope: Envelope, size: int) -> Reply:
-        """Begin, on a new connection where the kept one proves dead."""
-        if self._smtp is not None:
+    def _begin(self, envelope: Envelope, size: int) -> tuple[_Answer, Iterator[_Answer]]:
+        """Begin, on a new connection where the kept one proves dead; the rest is to be read."""
+        if self._connection is not None and not self._connection.has_spoken():
             with suppress(OSError):
-                reply = self._mail_once(self._smtp, envelope, size)
-                if reply.number != CLOSING:
-                    return reply
-            self._drop()
-        self._smtp = self._connected()
-        return self._mail_once(self._smtp, envelope, size)
+                talk = self._talk(self._connection, envelope, size)
+                first = next(talk)
+                if first[1].number != CLOSING:
+                    return first, talk
+        self._drop()
+        self._connection = connect(self._settings)
+        talk = self._talk(self._connection, envelope, size)
+        return next(talk), talk
 
-    def _mail_once(self, smtp: SMTP, envelope: Envelope, size: int) -> Reply:
+    def _talk(self, connection: Connection, envelope: Envelope, size: int) -> Iterator[_Answer]:
+        """Ask to be invited to send the body; whoever stops listening asks no further."""
         self._used += 1
-        option = f" SIZE={size}" if smtp.has_extn("size") else ""
-        return self._ask(f"MAIL FROM:<{envelope.sender}>{option}", envelope.recipient)
+        option = f" SIZE={size}" if connection.has_extn("size") else ""
+        commands = {
+            Phase.MAIL: f"MAIL FROM:<{envelope.sender}>{option}\r\n",
+            Phase.RCPT: f"RCPT TO:<{envelope.recipient}>\r\n",
+            Phase.DATA: "DATA\r\n",
+        }
+        pipelining = connection.has_extn("pipelining")
+        if pipelining:
+            connection.send("".join(commands.values()))
+        for phase, command in commands.items():
+            if not pipelining:
+                connection.send(command)
+            yield phase, _reply(connection, envelope.recipient)
+
+    def _recover(self, reply: Reply, talk: Iterator[_Answer]) -> None:
+        """Make the connection fit for the next message; the rejection stands either way."""
+        connection = self._open()
+        with suppress(OSError):
+            # Asked already, if at all: a talk without PIPELINING ends here.
+            rest = talk if connection.has_extn("pipelining") else ()
+            if reply.is_refusal and _is_at_rest(connection, rest):
+                connection.send("RSET\r\n")
+                if _reply(connection).fits(Phase.MAIL):
+                    return
+        self._drop()
 
     def _hand_over(self, body: bytes, recipient: str) -> Outcome:
-        smtp = self._open()
+        connection = self._open()
         try:
-            smtp.send(body)
+            connection.send(body)
+            if connection.has_spoken():
+                answer = _reply(connection, recipient)
+                self._drop()
+                return interjection(answer)
+            # A send that fails has left part of this behind: it may fail as late as here.
+            connection.send(_END)
         except OSError:
             self._drop()
             return Unavailable("the connection was lost within the body of the message")
         try:
-            smtp.send(b".\r\n")
-            reply = read_reply(*smtp.getreply(), recipient)
+            answer = _reply(connection, recipient)
         except OSError as error:
             self._drop()
             return Uncertain(f"no answer to the end of the message: {error}")
-        outcome = verdict(reply, self._receipt)
+        outcome = verdict(answer, self._receipt)
         if not isinstance(outcome, Receipt):
             # Some servers answer within the body, and again at its end: start afresh.
             self._drop()
@@ -142,69 +173,32 @@ class RelayMailer:
     def _receipt(self, remote_id: str, response: str) -> Receipt:
         return Receipt(remote_id=remote_id, at=self._clock(), response=response)
 
-    def _ask(self, command: str, recipient: str) -> Reply:
-        return read_reply(*self._open().docmd(command), recipient)
-
-    def _open(self) -> SMTP:
-        if self._smtp is None:
+    def _open(self) -> Connection:
+        if self._connection is None:
             raise RuntimeError("no SMTP connection is open")
-        return self._smtp
-
-    def _recover(self, reply: Reply) -> None:
-        """Make the connection fit for the next message; the rejection stands either way."""
-        with suppress(OSError):
-            if reply.number not in {CLOSING, OUT_OF_STEP} and self._ask("RSET", "").fits(
-                Phase.MAIL
-            ):
-                return
-        self._drop()
+        return self._connection
 
     def _drop(self) -> None:
-        if self._smtp is not None:
-            self._smtp.close()
-        self._smtp = None
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
         self._used = 0
 
-    def _connected(self) -> SMTP:
-        smtp = self._dialled()
-        try:
-            _send_at_once(smtp)
-            _greet(smtp)
-            if self._settings.security == "starttls":
-                smtp.starttls(context=ssl.create_default_context())
-                # What was said in clear does not count (RFC 3207, 4.2).
-                _greet(smtp)
-            if self._settings.username:
-                smtp.login(self._settings.username, self._settings.password.get_secret_value())
-        except BaseException:
-            smtp.close()
-            raise
-        return smtp
 
-    def _dialled(self) -> SMTP:
-        settings = self._settings
-        address, timeout = (settings.host, settings.port, _own_name()), settings.timeout_seconds
-        if settings.security == "tls":
-            return SMTP_SSL(*address, timeout=timeout, context=ssl.create_default_context())
-        return SMTP(*address, timeout=timeout)
+def _reply(connection: Connection, recipient: str = "") -> Reply:
+    return read_reply(*connection.getreply(), recipient)
 
 
-def _send_at_once(smtp: SMTP) -> None:
-    """Let the line that ends the body go out by itself, without awaiting the body's arrival."""
-    if smtp.sock is not None:
-        smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _greet(smtp: SMTP) -> None:
-    code, text = smtp.ehlo()
-    if code != _HELLO_OK:
-        raise SMTPHeloError(code, text)
-
-
-def _own_name() -> str:
-    """Name this machine without asking the network; smtplib would look itself up."""
-    name = socket.gethostname()
-    return name if "." in name else "[127.0.0.1]"
+def _is_at_rest(connection: Connection, rest: Iterable[_Answer]) -> bool:
+    """Hear the answers to what was said along with a refused command; whether all is refused."""
+    for phase, reply in rest:
+        if phase is Phase.DATA and reply.fits(phase):
+            # Invited all the same: an empty body, which goes to nobody (RFC 2920, 3.1).
+            connection.send(_END)
+            connection.getreply()
+        elif not reply.says_no:
+            return False
+    return True
 
 
 def _stuffed(message: bytes) -> bytes:
@@ -212,5 +206,14 @@ def _stuffed(message: bytes) -> bytes:
 
     A bare CR or LF would let a message end before its end on some servers.
     """
-    lines = _LINE_END.sub(b"\r\n", message).removesuffix(b"\r\n") + b"\r\n"
-    return _LEADING_DOT.sub(b"..", lines)
+    if not _ends_its_lines(message):
+        message = _LINE_END.sub(b"\r\n", message).removesuffix(b"\r\n") + b"\r\n"
+    body = message.replace(b"\r\n.", b"\r\n..")
+    return b"." + body if body.startswith(b".") else body
+
+
+def _ends_its_lines(message: bytes) -> bool:
+    """Whether each line ends in CRLF: as many CR as LF, and no CR without its LF."""
+    if message.count(b"\r") != message.count(b"\n") or not message.endswith(b"\r\n"):
+        return False
+    return not _BARE_CR.search(message)

@@ -6,6 +6,7 @@ known class is an answer (RFC 5321, 4.2.1 and 4.5.3.2.6).
 
 from __future__ import annotations
 
+import binascii
 import re
 import ssl
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from smtplib import SMTPException, SMTPResponseException, SMTPServerDisconnected
 from typing import TYPE_CHECKING
 
 from digest.errors import Refused, Throttled, Unauthorized, Unavailable, Uncertain
+from digest.mail.mailers.smtp_throttling import is_our_limit, reach_of, time_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,12 +72,23 @@ class Reply:
         """Whether it is the answer hoped for."""
         return self.number in (_GO_ON if phase is Phase.DATA else _OK)
 
+    @property
+    def says_no(self) -> bool:
+        """Whether it refuses, on a connection that stays."""
+        return self.number in range(400, 600) and self.number != CLOSING
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether that is about the command it answers."""
+        return self.says_no and self.number != OUT_OF_STEP
+
 
 def read_reply(number: int, raw: bytes | str, recipient: str = "") -> Reply:
     """Return the reply with the recipient's address taken out: the ledger keeps its text."""
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    if recipient:
+    if not text.isprintable():
+        text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if recipient and recipient.lower() in text.lower():
         text = re.sub(re.escape(recipient), "recipient", text, flags=re.IGNORECASE)
     found = _ENHANCED.match(text)
     status = found[1] if found and found[1][0] == str(number)[0] else ""
@@ -85,8 +98,8 @@ def read_reply(number: int, raw: bytes | str, recipient: str = "") -> Reply:
 def rejection(phase: Phase, reply: Reply) -> Outcome:
     """Return what a reply other than the hoped-for one means, before the end of the body."""
     reason = _reason(phase, reply)
-    if reply.number in _NOT_NOW:
-        return Throttled(reason, reply.code)
+    if reply.number in _NOT_NOW or _is_our_limit(reply):
+        return _throttled(reason, reply, recipient_known=phase is not Phase.MAIL)
     if reply.number in _AUTHENTICATE_FIRST:
         return Unauthorized(reason, reply.code)
     if reply.number not in _NEVER or reply.number == OUT_OF_STEP:
@@ -102,14 +115,16 @@ def verdict(reply: Reply, receipt: Callable[[str, str], Receipt]) -> Outcome:
     if reply.fits(Phase.END):
         return receipt(queue_id(reply.text), f"{reply.code} {reply.text}".rstrip())
     reason = _reason(Phase.END, reply)
-    if reply.number in _NOT_NOW:
-        return Throttled(reason, reply.code)
-    if reply.number in _NEVER:
-        return Refused(reason, reply.code)
-    return Uncertain(reason)
+    return _turned_down(reason, reply) or Uncertain(reason)
 
 
-def failure(error: OSError | UnicodeError) -> Outcome:
+def interjection(reply: Reply) -> Outcome:
+    """Return what a reply means that came before the body had ended: never an acceptance."""
+    reason = f"{reply.text or 'no reason given'} (said before the message had ended)"
+    return _turned_down(reason, reply) or Unavailable(reason, reply.code)
+
+
+def failure(error: OSError | UnicodeError | binascii.Error) -> Outcome:
     """Return what an exception means before the end of the body; smtplib's are OSErrors too."""
     match error:
         case SMTPResponseException():
@@ -120,6 +135,8 @@ def failure(error: OSError | UnicodeError) -> Outcome:
             return Unauthorized(f"the server cannot be used as configured: {_words(error)}")
         case ssl.SSLError():
             return Unauthorized(f"the connection would not be secure: {_words(error)}")
+        case binascii.Error():
+            return Unavailable("the server's challenge to our login is no Base64")
         case UnicodeError():
             return Unauthorized("the host, user name or password is not ASCII, and cannot be sent")
         case _:
@@ -136,10 +153,30 @@ def _refused_us(reply: Reply) -> Outcome:
     """Say what a reply to the greeting, EHLO, STARTTLS or AUTH means: it is about us."""
     reason = f"the server turned us away: {reply.code} {reply.text}".rstrip()
     if reply.number in _NOT_NOW:
-        return Throttled(reason, reply.code)
+        return _throttled(reason, reply, recipient_known=False)
     if reply.number in _NEVER:
         return Unauthorized(reason, reply.code)
     return Unavailable(reason)
+
+
+def _turned_down(reason: str, reply: Reply) -> Throttled | Refused | None:
+    """Read a reply about the message; None where it is no refusal."""
+    if reply.number in _NOT_NOW or _is_our_limit(reply):
+        return _throttled(reason, reply)
+    return Refused(reason, reply.code) if reply.number in _NEVER else None
+
+
+def _throttled(reason: str, reply: Reply, *, recipient_known: bool = True) -> Throttled:
+    return Throttled(
+        reason,
+        reply.code,
+        time_named(reply.text),
+        reach=reach_of(reply.number, reply.status, reply.text, recipient_known=recipient_known),
+    )
+
+
+def _is_our_limit(reply: Reply) -> bool:
+    return reply.number in _NEVER and is_our_limit(reply.status)
 
 
 def _reason(phase: Phase, reply: Reply) -> str:
