@@ -6,10 +6,13 @@ a second after it was asked for. Run as a script, it reads orders from its stand
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,12 +21,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass
 class Zygote:
-    """Starts publishers for the home folders it is told; each may be killed by its id."""
+    """Starts steps for the home folders it is told; each may be killed by its id."""
 
     environment: dict[str, str]
     process: subprocess.Popen = field(init=False)
@@ -46,9 +52,14 @@ class Zygote:
         self.process.wait(30)
         self.process.stdout.close()
 
-    def start(self, what: str, home: Path, offset: timedelta) -> int:
-        """Begin a step ("publish", ...) at a moment so far from now; returns its process id."""
-        order = {"what": what, "home": str(home), "offset": offset.total_seconds()}
+    def start(self, what: str, home: Path, offset: timedelta, **more: Any) -> int:
+        """Begin a step ("publish", ...) at a moment so far from now; returns its process id.
+
+        `more`: "environment" for it, its "arguments", a file to print into as "out" and one for
+        errors as "err", the name of a "host" of its own, the "largest" file it may write, and a
+        "jump" of its clock: once which file is there, by how many seconds.
+        """
+        order = {"what": what, "home": str(home), "offset": offset.total_seconds(), **more}
         with self.lock:
             self._order(order)
             return int(self._answer())
@@ -59,9 +70,9 @@ class Zygote:
             self._order({"wait": pid})
             return int(self._answer())
 
-    def run(self, what: str, home: Path, offset: timedelta) -> int:
+    def run(self, what: str, home: Path, offset: timedelta, **more: Any) -> int:
         """Begin a step and wait for its end."""
-        return self.wait(self.start(what, home, offset))
+        return self.wait(self.start(what, home, offset, **more))
 
     def _order(self, order: dict) -> None:
         self.process.stdin.write(json.dumps(order) + "\n")
@@ -79,11 +90,11 @@ def kill(pid: int) -> None:
         return
 
 
-def _publish(home: Path, offset: timedelta) -> None:
+def _publish(home: Path, clock: Callable[[], datetime], order: dict) -> None:
     from digest.bootstrap import bootstrap
     from digest.social.workshop import publish
 
-    with bootstrap(home, clock=lambda: datetime.now(UTC) + offset) as app:
+    with bootstrap(home, clock=clock) as app:
         report = publish(app)
     told = {"faults": dict(report.faults), "notices": report.notices}
     told["lines"] = [
@@ -93,31 +104,100 @@ def _publish(home: Path, offset: timedelta) -> None:
         file.write(json.dumps(told) + "\n")
 
 
-def _plan(home: Path, offset: timedelta) -> None:
+def _plan(home: Path, clock: Callable[[], datetime], order: dict) -> None:
     from digest.bootstrap import bootstrap
     from digest.social.plan import plan
 
-    with bootstrap(home, clock=lambda: datetime.now(UTC) + offset) as app:
+    with bootstrap(home, clock=clock) as app:
         assert plan(app, series="ipc").threads
 
 
-def _ingest(home: Path, offset: timedelta) -> None:
+def _ingest(home: Path, clock: Callable[[], datetime], order: dict) -> None:
     from digest.cli import main
 
     sys.stdout = sys.stderr
     main(["ingest", "--home", str(home), "--json"])
 
 
-STEPS = {"publish": _publish, "plan": _plan, "ingest": _ingest}
+def _digest(home: Path, clock: Callable[[], datetime], order: dict) -> None:
+    """Any command; its clock is the machine's."""
+    from digest.cli import main
+
+    main([*order["arguments"], "--home", str(home)])
 
 
-#: What a publisher imports late, all of it.
+def _begin(home: Path, clock: Callable[[], datetime], order: dict) -> None:
+    """Issue 1, up to where the next step is its first mail."""
+    from digest import sending
+    from digest.bootstrap import bootstrap
+    from digest.issues.compose import Request
+    from digest.issues.scope import ALL
+    from digest.model import Act, Rhythm
+
+    with bootstrap(home, clock=clock) as app:
+        act = Act("test", app.clock(), "begin")
+        request = Request("weekly", ALL, Rhythm.WEEKLY, app.clock())
+        sending.begin(app, sending.draft(app, request, act).id, act)
+
+
+def _deliver(home: Path, clock: Callable[[], datetime], order: dict) -> None:
+    """As `digest deliver 1` does it, by another clock."""
+    from digest import sending
+    from digest.bootstrap import bootstrap
+    from digest.cli.stopping import stop_gently
+    from digest.model import Act
+
+    with bootstrap(home, clock=clock) as app, stop_gently() as stopping:
+        act = Act("test", app.clock(), "deliver")
+        sending.send_issue(app, 1, act, sending.Watch(should_stop=stopping))
+
+
+STEPS = {
+    "publish": _publish,
+    "plan": _plan,
+    "ingest": _ingest,
+    "digest": _digest,
+    "begin": _begin,
+    "deliver": _deliver,
+}
+
+
+def _clock(order: dict) -> Callable[[], datetime]:
+    """Shows the moment of the order, and jumps in the middle where told to."""
+    offset = timedelta(seconds=order["offset"])
+    file, by = order.get("jump", ("", 0))
+
+    def now() -> datetime:
+        jumped = file and Path(file).exists()
+        return datetime.now(UTC) + offset + timedelta(seconds=by if jumped else 0)
+
+    return now
+
+
+def _furnish(order: dict) -> None:
+    """Give the new process what is its own."""
+    os.environ.update(order.get("environment", {}))
+    for stream, number in (("out", 1), ("err", 2)):
+        if stream in order:
+            os.dup2(os.open(order[stream], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    if "host" in order:
+        # CLONE_NEWUTS: a host name of its own, as another machine has.
+        assert ctypes.CDLL(None).unshare(0x04000000) == 0
+        socket.sethostname(order["host"])
+    if "largest" in order:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest"], order["largest"]))
+
+
+#: What the steps import late, all of it.
 LATE = (
     *("atproto", "mastodon", "tweepy", "twitter_text", "jinja2", "regex", "requests_oauthlib"),
     *("PIL.Image", "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "PIL.WebPImagePlugin"),
     *("sqlalchemy.dialects.sqlite", "feedparser", "nh3", "selectolax.lexbor"),
     *(f"digest.social.channels.{name}" for name in ("x", "mastodon", "bluesky", "preview")),
     *("digest.bootstrap", "digest.social.workshop", "digest.cli", "digest.feeds.ingest"),
+    *("mjml", "psycopg", "sqlalchemy.dialects.postgresql.psycopg", "rich.progress", "smtplib"),
+    *("digest.sending", "digest.issues.desk", "digest.mail.mailers.smtp"),
+    *("digest.mail.mailers.file", "digest.readers.importing"),
 )
 
 
@@ -137,13 +217,18 @@ def main() -> None:
         if pid == 0:
             code = 1
             try:
-                STEPS[order["what"]](Path(order["home"]), timedelta(seconds=order["offset"]))
+                _furnish(order)
+                STEPS[order["what"]](Path(order["home"]), _clock(order), order)
                 code = 0
             except SystemExit as exit_:
                 code = int(exit_.code or 0)
             except BaseException:  # noqa: BLE001
                 traceback.print_exc()
             finally:
+                # As at the end of any process: it waits for threads that are no daemons.
+                threading._shutdown()
+                sys.stdout.flush()
+                sys.stderr.flush()
                 os._exit(code)
         print(pid, flush=True)  # noqa: T201
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,26 +12,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from digest.sample.server import SampleServer
+from fakes.camp import besiege, camp, zygote
 from fakes.mastodon import mastodon_server
 from fakes.pds import running_pds
 from fakes.proxy import proxied
 from fakes.siege import Post, Siege, channel_toml, new_home
 from fakes.x import x_server
-from fakes.zygote import Zygote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fakes.zygote import Zygote
 
-@pytest.fixture(scope="session")
-def zygote() -> Iterator[Zygote]:
-    anchor = datetime.now(UTC)
-    with SampleServer(anchor=anchor, now=lambda: anchor, port=0) as blog:
-        environment = {**os.environ, "DIGEST_SAMPLE_PORT": blog.url.rsplit(":", 1)[1]}
-        environment.pop("DIGEST_DATABASE_URL", None)
-        with Zygote(environment) as started:
-            yield started
+#: Of deliveries, and a zygote for all.
+__all__ = ["besiege", "camp", "zygote"]
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ app.add_typer(social.app, name="social", help="Hashtag threads: plan, publish an
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; expected errors are a sentence and exit code 2.
+    """Run the command line; expected errors are a sentence and exit code 2, a full disk is 1.
 
     `arguments` stand for those of the process. Ends by SystemExit.
     """
@@ -77,3 +77,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except DigestError as error:
         print(f"digest: {error}", file=sys.stderr)
         sys.exit(2)
+    except Exception as error:
+        from digest.cli.room import lacks_room
+
+        if not lacks_room(error):
+            raise
+        print(
+            "digest: the disk is full; nothing is lost. Make room, then run the command again: "
+            "it goes on where it was",
+            file=sys.stderr,
+        )
+        sys.exit(1)
