@@ -110,6 +110,7 @@ def spend(
             "count": count,
         }
         for domain, count, rates in _spent(paced, counts)
+        if count
         for rate in rates
     ]
     if not counted:
