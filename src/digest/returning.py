@@ -104,6 +104,14 @@ def work_off(app: App, *, dry_run: bool = False) -> Returned:
     return returned
 
 
+def work_at_once(app: App, source: str, event_id: str) -> None:
+    """Work on one thing that was just taken in, and leave the others lying."""
+    with app.store.read() as c:
+        number = queries.number_of(c, source, event_id)
+    if number is not None:
+        _work(app, number, dry_run=False)
+
+
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     word: str

@@ -54,6 +54,12 @@ def is_known(c: Connection, source: str, event_id: str) -> bool:
     return c.scalar(select(table.c.id).where(*here)) is not None
 
 
+def number_of(c: Connection, source: str, event_id: str) -> int | None:
+    """By what it is worked on; None where it was not taken in."""
+    here = (table.c.source == source, table.c.event_id == event_id)
+    return c.scalar(select(table.c.id).where(*here))
+
+
 # --- working on it -----------------------------------------------------------------------------
 
 

@@ -14,7 +14,19 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount
 
 from digest.links import path_prefix
-from digest.web import archive, charts, desk, doors, editors, joining, leaving, managing, own, plans
+from digest.web import (
+    archive,
+    charts,
+    desk,
+    doors,
+    editors,
+    hooks,
+    joining,
+    leaving,
+    managing,
+    own,
+    plans,
+)
 from digest.web.following import following
 from digest.web.pages import load_pages
 from digest.web.routing import Page, route
@@ -108,6 +120,7 @@ PAGES: tuple[Page, ...] = (
     *desk.PAGES,
     *plans.PAGES,
     *charts.PAGES,
+    *hooks.PAGES,
 )
 
 

@@ -46,6 +46,9 @@ def _operations(page: Page) -> dict[str, Any]:
             schema = {"type": "object", "properties": page.form}
             content = {"application/x-www-form-urlencoded": {"schema": schema}}
             found["post"]["requestBody"] = {"content": content}
+        if page.raw:
+            content = {"application/json": {"schema": {"type": "object"}}}
+            found["post"]["requestBody"] = {"content": content}
     return found
 
 

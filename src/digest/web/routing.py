@@ -60,6 +60,8 @@ class Page:
     query: dict[str, Schema] = field(default_factory=dict)
     #: Fields of the form of POST; None: whatever is posted is not even read.
     form: dict[str, Schema] | None = None
+    #: What is posted is no form: it stands in `request.state.raw`, as it came.
+    raw: bool = False
     #: The role it takes to look; None: anybody.
     looks: Literal["viewer", "editor"] | None = None
     #: The role it takes to do. With one, the form must also carry the session's CSRF token.
@@ -96,6 +98,8 @@ def route(web: Web, page: Page) -> Route:
             request.state.form = FormData()
             if request.method == "POST" and page.form is not None:
                 request.state.form = await _form(request)
+            if request.method == "POST" and page.raw:
+                request.state.raw = await request.body()
             if request.method == "POST" and page.does is None and not page.apart:
                 # Readers' changes go one after the other: SQLite writes so anyway, and threads
                 # that wait for each other take the time of those that work.

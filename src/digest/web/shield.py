@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Far more than any form here or a mail program's POST needs.
 LARGEST_BODY = 64 * 1024
+#: What mailers tell us may hold a whole mail that came back.
+LARGEST_TOLD = 512 * 1024
+_TOLD = "/hooks/"
 _LENGTH = re.compile(r"[0-9]{1,12}")
 #: Our longest has a token of 40 characters.
 _LONGEST_PATH = 1000
@@ -119,8 +122,9 @@ def _refusal(scope: Scope) -> int:
 
 async def _body(scope: Scope, receive: Receive) -> bytes | int:
     """The whole body, or the status for one that is too large or breaks off."""
+    most = LARGEST_TOLD if _TOLD in scope["path"] else LARGEST_BODY
     declared = Headers(scope=scope).get("content-length", "0")
-    if not _LENGTH.fullmatch(declared) or int(declared) > LARGEST_BODY:
+    if not _LENGTH.fullmatch(declared) or int(declared) > most:
         return 413
     body = bytearray()
     while True:
@@ -129,7 +133,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes | int:
             # Half a form would be another wish than the whole.
             return 400
         body.extend(message.get("body", b""))
-        if len(body) > LARGEST_BODY:
+        if len(body) > most:
             return 413
         if not message.get("more_body", False):
             return bytes(body)

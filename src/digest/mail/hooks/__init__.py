@@ -1,0 +1,1 @@
+"""What mailers tell us by HTTP: whether it is them, and what it means for our mails."""
