@@ -49,7 +49,7 @@ _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 _REPLY = re.compile(
     r"(?<![\d.])(?P<basic>[45]\d\d)[ -]+\(?#?(?P<enhanced>[45]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)"
     r"|#(?P<bare>[45]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)"
-    r"|(?:^|[:;>\"']) {0,4}(?P<alone>[45]\d\d)(?=[ -])",
+    r"|(?:^|[:;>\"']) {0,4}(?P<alone>[45]\d\d)(?=[ -])(?![ -]+\(?#?[45]\.\d)",
     re.MULTILINE,
 )
 #: As ours are, whoever's they may be.
