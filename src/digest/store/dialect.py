@@ -21,12 +21,12 @@ _MAILER_LOCKS = 0x6D61696C
 
 def insert_ignore(c: Connection, table: Table) -> sqlite.dml.Insert | postgresql.dml.Insert:
     """An INSERT that leaves an existing row alone, whichever unique key it meets."""
-    return upsert(c, table).on_conflict_do_nothing()
+    return upsert(c.dialect.name, table).on_conflict_do_nothing()
 
 
-def upsert(c: Connection, table: Table) -> sqlite.dml.Insert | postgresql.dml.Insert:
+def upsert(dialect: str, table: Table) -> sqlite.dml.Insert | postgresql.dml.Insert:
     """An INSERT that can say what becomes of an existing row (`on_conflict_do_update`)."""
-    make = sqlite.insert if c.dialect.name == "sqlite" else postgresql.insert
+    make = sqlite.insert if dialect == "sqlite" else postgresql.insert
     return make(table)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import and_, bindparam, delete, or_, select
 
 from digest.config_mailers import PERIODS
-from digest.mail.rates import SLOTS, SPAN, Room, rates_of, room, slot_at, tightest
+from digest.mail.rates import SLOTS, Room, rates_of, room, slot_at, tightest
 from digest.mail.waits import MAILER, STREAK_ENDS, Wait, next_wait
 from digest.masking import said
 from digest.store.dialect import lock_mailer, upsert
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
 
+    from sqlalchemy import Insert
     from sqlalchemy.engine import Connection
 
     from digest.config_mailers import Paced, Rate, Rates
 
 _P = mail_paces.c
 _W = mail_waits.c
+
+#: By their seconds, as they are kept.
+_PERIODS = {int(period.total_seconds()): period for period in PERIODS.values()}
 
 #: Slots are kept for ten periods, so that a clock that jumps ahead for a while loses none that
 #: counts when it is set right.
@@ -82,19 +87,37 @@ def slots_of(
 
 def _read(c: Connection, mailer: str, limited: Mapping[str, Rates], now: datetime) -> Slots:
     found: Slots = {}
-    periods = {rate.period for rates in limited.values() for rate in rates}
-    if not periods:
+    if not any(limited.values()):
         return found
-    lately = (
-        and_(_P.period == period.total_seconds(), _P.slot > slot_at(period, now) - SPAN)
-        for period in periods
-    )
-    query = select(_P.domain, _P.period, _P.slot, _P.count).where(
-        _P.mailer == mailer, _P.domain.in_(list(limited)), or_(*lately)
-    )
-    for domain, period, slot, count in c.execute(query):
+    firsts = {
+        f"first_{seconds}": slot_at(period, now) - SLOTS for seconds, period in _PERIODS.items()
+    }
+    values = {"of": mailer, "among": list(limited), **firsts}
+    for domain, period, slot, count in c.execute(_LATELY, values):
         found.setdefault((domain, period), {})[slot] = count
     return found
+
+
+#: Made once: to make a statement takes far longer than to carry it out, and pace is asked for in
+#: each turn of a delivery.
+_LATELY = select(_P.domain, _P.period, _P.slot, _P.count).where(
+    _P.mailer == bindparam("of"),
+    _P.domain.in_(bindparam("among", expanding=True)),
+    or_(
+        *(
+            and_(_P.period == seconds, _P.slot >= bindparam(f"first_{seconds}"))
+            for seconds in _PERIODS
+        )
+    ),
+)
+
+
+@cache
+def _adding(dialect: str) -> Insert:
+    """Made once, as `_LATELY`."""
+    statement = upsert(dialect, mail_paces)
+    added = {"count": _P.count + statement.excluded.count}
+    return statement.on_conflict_do_update(index_elements=mail_paces.primary_key, set_=added)
 
 
 def spend(
@@ -115,19 +138,27 @@ def spend(
     ]
     if not counted:
         return
-    statement = upsert(c, mail_paces)
-    added = {"count": _P.count + statement.excluded.count}
-    key = mail_paces.primary_key
-    c.execute(statement.on_conflict_do_update(index_elements=key, set_=added), counted)
+    c.execute(_adding(c.dialect.name), counted)
     _forget_old(c, counted)
 
 
 def _forget_old(c: Connection, counted: Sequence[Mapping[str, Any]]) -> None:
     """Delete the old slots of what was just counted; once in a round of slots is often enough."""
-    for domain, period, slot in ((row["domain"], row["period"], row["slot"]) for row in counted):
-        if slot % SLOTS == 0:
-            of_it = (_P.mailer == counted[0]["mailer"], _P.domain == domain, _P.period == period)
-            c.execute(delete(mail_paces).where(*of_it, _P.slot < slot - _KEPT))
+    old = [
+        {"of": row["mailer"], "by": row["domain"], "each": row["period"], "until": row["slot"]}
+        for row in counted
+        if row["slot"] % SLOTS == 0
+    ]
+    if old:
+        c.execute(_OLD, old)
+
+
+_OLD = delete(mail_paces).where(
+    _P.mailer == bindparam("of"),
+    _P.domain == bindparam("by"),
+    _P.period == bindparam("each"),
+    _P.slot < bindparam("until") - _KEPT,
+)
 
 
 def _spent(paced: Paced, counts: Mapping[str, int]) -> Iterator[tuple[str, int, Rates]]:
@@ -173,7 +204,7 @@ def note_wait(
     before = Wait(*row) if row else None
     wait = next_wait(before, (mailer, domain), said(reason), now, asked)
     values = {"until": wait.until, "reason": wait.reason, "streak": wait.streak}
-    statement = upsert(c, mail_waits).values(mailer=mailer, domain=domain, **values)
+    statement = upsert(c.dialect.name, mail_waits).values(mailer=mailer, domain=domain, **values)
     key = mail_waits.primary_key
     c.execute(statement.on_conflict_do_update(index_elements=key, set_=values))
     return wait.until
@@ -191,8 +222,8 @@ def forget_wait(c: Connection, mailer: str, domain: str, now: datetime) -> None:
 def forget_past(c: Connection, now: datetime) -> int:
     """Delete what holds up nobody any more, of every mailer; returns how many rows that were."""
     old = (
-        and_(_P.period == period.total_seconds(), _P.slot < slot_at(period, now) - _KEPT)
-        for period in PERIODS.values()
+        and_(_P.period == seconds, _P.slot < slot_at(period, now) - _KEPT)
+        for seconds, period in _PERIODS.items()
     )
     slots = c.execute(delete(mail_paces).where(or_(*old))).rowcount
     return slots + c.execute(delete(mail_waits).where(_W.until <= now - STREAK_ENDS)).rowcount
