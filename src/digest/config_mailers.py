@@ -140,8 +140,11 @@ class DkimKey(Declared):
     Only where nobody behind us does: most relays sign, and faster.
     """
 
-    domain: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
-    selector: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$")]
+    # dkimpy folds longer ones in their middle, and then nobody finds the public key.
+    domain: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", max_length=63)]
+    selector: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$", max_length=63)
+    ]
     key_file: Line
     """A private RSA key in PEM, below the home folder or absolute."""
 
