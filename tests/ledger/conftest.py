@@ -18,6 +18,8 @@ from digest.store import issues as issue_store
 from digest.store.dialect import lock_freezing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.engine import Connection
 
     from digest.store.engine import Store
@@ -32,6 +34,8 @@ class World:
     store: Store
     groups: dict[int, list[str]] = field(default_factory=dict)
     now: datetime = NOW
+    #: What happens between finding out who gets what and reserving it.
+    just_before_reserving: Callable[[Connection], object] = lambda _: None
 
     def post(self, *groups: str) -> int:
         number = len(self.groups) + 1
@@ -156,6 +160,7 @@ class World:
                 mask: Rendered(f"Mask {mask}", "", f"html {mask}", f"text {mask}", ())
                 for mask in enqueuing.mask_counts(c)
             }
+            self.just_before_reserving(c)
             reserving.reserve(c, drawing, bits)
             enqueuing.enqueue(c, issue, rendered, NOW)
 

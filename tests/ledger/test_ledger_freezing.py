@@ -4,10 +4,11 @@ import threading
 
 import pytest
 from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from digest.errors import StateError
 from digest.model import Act, IssueState
-from digest.store import accounts, tables
+from digest.store import accounts, reserving, tables
 from digest.store import deliveries as ledger
 from digest.store import issues as issue_store
 
@@ -66,6 +67,64 @@ def test_what_was_repeated_on_purpose_is_not_repeated_by_the_next_ordinary_issue
     world.reader("ann")
     world.issue(old, repeat=True)
     assert world.got(world.issue(old, new, period="2026-W49")) == {"ann": 0b10}
+
+
+def test_of_an_issue_a_reader_gets_only_what_no_other_brought_them(world):
+    world.reader("ann")
+    world.reader("ann", newsletter="second")
+    world.reader("bob", newsletter="second")
+    first, second, third = (world.post() for _ in range(3))
+    world.issue(second)
+    assert world.got(world.issue(first, second, third, newsletter="second")) == {
+        "ann": 0b101,
+        "bob": 0b111,
+    }
+
+
+def test_a_post_that_a_reader_holds_is_not_given_them_again_by_any_fault(world):
+    """Rule 3 is the table's own: where the drawing were wrong, nothing is frozen."""
+    post, other = world.post(), world.post()
+    ann = world.reader("ann")
+    world.reader("bob")
+    held = {"post_id": post, "subscriber_id": ann, "repeat": 0, "issue_id": 99}
+    world.just_before_reserving = lambda c: c.execute(insert(tables.reservations), held)
+    with pytest.raises(IntegrityError):
+        world.issue(post, other)
+    with world.store.read() as c:
+        for table in (tables.issues, tables.deliveries, tables.reservations):
+            assert c.execute(select(table)).all() == []
+
+
+def test_what_is_given_back_is_one_readers_of_one_issue(world):
+    ann, bob = world.reader("ann"), world.reader("bob")
+    old, one, two = world.post(), world.post(), world.post()
+    earlier = world.issue(old)
+    issue = world.issue(one, two, period="2026-W49")
+    repeated = world.issue(one, two, old, period="2026-W50", repeat=True)
+    with world.store.write() as c:
+        reserving.release_posts(c, issue.id, [ann])
+    r = tables.reservations.c
+    query = select(r.subscriber_id, r.post_id, r.issue_id)
+    with world.store.read() as c:
+        left = set(c.execute(query.where(r.repeat == 0)).tuples())
+        again = set(c.execute(query.where(r.repeat != 0)).tuples())
+    assert left == {
+        (ann, old, earlier.id),
+        (bob, old, earlier.id),
+        (bob, one, issue.id),
+        (bob, two, issue.id),
+    }
+    assert again == {(who, post, repeated.id) for who in (ann, bob) for post in (old, one, two)}
+
+
+def test_a_cancelled_repeat_gives_back_what_nobody_had_before_it(world):
+    old, new = world.post(), world.post()
+    world.reader("ann")
+    world.issue(old)
+    again = world.issue(old, new, period="2026-W49", repeat=True)
+    with world.store.write() as c:
+        ledger.cancel_open(c, again.id, world.now)
+    assert world.got(world.issue(old, new, period="2026-W50")) == {"ann": 0b10}
 
 
 def test_a_cancelled_issue_gives_its_posts_back(world):

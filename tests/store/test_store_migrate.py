@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from operator import itemgetter
 
 import pytest
-from sqlalchemy import inspect, select, text
+from sqlalchemy import insert, inspect, select, text
 
 from digest.errors import UsageError
-from digest.store.migrate import SCRIPTS, ensure_schema
+from digest.store import tables
+from digest.store.migrate import SCRIPTS, ensure_schema, migrating, upgrade
 from digest.store.tables import issues, metadata, subscribers
 
 
@@ -50,6 +52,32 @@ def test_older_database_is_backed_up_before_it_changes(any_new_store, next_scrip
     assert checks == {"ck_issues_state", "ck_issues_approved_is_what_goes_out"}
     ensure_schema(any_new_store, backup=backup, scripts=next_scripts)
     assert len(seen) == 1
+
+
+def test_reservations_of_an_older_database_all_stay(any_new_store, put):
+    """The revision that orders them by post."""
+    with migrating(any_new_store) as c:
+        upgrade(c, revision="0005")
+    with any_new_store.write() as c:
+        posts = [put(c, tables.posts, guid=str(n)) for n in range(3)]
+        readers = [put(c, tables.subscribers, address_key=str(n)) for n in range(3)]
+        made = [
+            put(c, tables.issues, state="done", hash="h", approved_hash="h", period=str(n))
+            for n in range(2)
+        ]
+        rows = [
+            {"subscriber_id": reader, "post_id": post, "repeat": repeat, "issue_id": made[0]}
+            for reader in readers
+            for post in reversed(posts)
+            for repeat in (0, made[1])
+            if post <= reader
+        ]
+        c.execute(insert(tables.reservations), rows)
+    ensure_schema(any_new_store, backup=None)
+    with any_new_store.read() as c:
+        found = [dict(row) for row in c.execute(select(tables.reservations)).mappings()]
+    by_key = itemgetter("post_id", "subscriber_id", "repeat")
+    assert sorted(found, key=by_key) == sorted(rows, key=by_key)
 
 
 def test_without_its_backup_nothing_is_migrated(any_new_store, next_scripts):
