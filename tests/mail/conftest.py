@@ -7,7 +7,7 @@ import socket
 import ssl
 import struct
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 AUTHORITY = trustme.CA()
 CERTIFICATE = AUTHORITY.issue_cert("127.0.0.1")
 
-#: Instead of a reply: close the connection, or say nothing until the test is over.
-DROP, HANG = "drop", "hang"
+#: Instead of a reply: close the connection, say nothing until the test is over, the polite reply
+#: a byte at a time, or one without end.
+DROP, HANG, DRIBBLE, ENDLESS = "drop", "hang", "dribble", "endless"
+#: Between two bytes of a dribble, in seconds.
+CRAWL = 0.05
 
 
 def server_context() -> ssl.SSLContext:
@@ -55,6 +58,9 @@ class ScriptedServer:
     tls: bool = False
     commands: list[str] = field(default_factory=list)
     accepted: list[bytes] = field(default_factory=list)
+    orphans: list[bytes] = field(default_factory=list)
+    #: What had been said further when it began to hang.
+    unread: bytes = b""
     connections: int = 0
 
     def __post_init__(self) -> None:
@@ -80,10 +86,11 @@ class ScriptedServer:
         self._thread.join()
         self._listener.close()
 
-    def cut(self) -> None:
+    def cut(self, *, goodbye: bytes = b"") -> None:
         """Close all connections, as an idle server does."""
         for client in self._clients:
             try:
+                client.sendall(goodbye)
                 client.shutdown(socket.SHUT_RDWR)
             except OSError:  # it went first
                 continue
@@ -102,47 +109,61 @@ class ScriptedServer:
                 talk.start()
 
     def _talk(self, client: socket.socket) -> None:
-        try:
-            if self.tls:
-                client = server_context().wrap_socket(client, server_side=True)
+        with client, suppress(OSError):  # the client, or the test, hung up
+            if not self.tls:
+                self._greet(client)
+                return
+            with server_context().wrap_socket(client, server_side=True) as secure:
+                self._greet(secure)
+
+    def _greet(self, client: socket.socket) -> None:
+        if self._say(client, self._told("connect", "220 scripted"), "220 scripted"):
             self._converse(client)
-        except OSError:  # the client, or the test, hung up
-            return
-        finally:
-            client.close()
 
     def _converse(self, client: socket.socket) -> None:
         stream = client.makefile("rwb", buffering=0)
-        alive = self._say(client, self._told("connect", "220 scripted"))
+        ready: set[str] = set()
+        alive = True
         while alive and (line := stream.readline().decode("latin-1")):
             self.commands.append(line.rstrip("\r\n"))
             verb = self.verbs[-1]
-            told = self._told(verb, self._manners(verb))
-            alive = self._say(client, told)
-            if told.startswith("354"):
-                alive = self._read_body(client)
+            manners = self._manners(verb, ready)
+            told = self._told(verb, manners)
+            alive = self._say(client, told, manners)
+            if verb in {"RSET", "EHLO"}:
+                ready.clear()
+            elif told.startswith("250"):
+                ready.add(verb)
+            if alive and told.startswith("354"):
+                alive = self._read_body(client, self.accepted if "RCPT" in ready else self.orphans)
+                ready.clear()
             if verb == "STARTTLS" and told.startswith("220"):
-                client = server_context().wrap_socket(client, server_side=True)
-                stream = client.makefile("rwb", buffering=0)
+                with server_context().wrap_socket(client, server_side=True) as secure:
+                    self._converse(secure)
+                return
 
-    def _read_body(self, client: socket.socket) -> bool:
+    def _read_body(self, client: socket.socket, accepted: list[bytes]) -> bool:
         if "body" in self.answers:
-            return self._say(client, self._told("body", ""))
+            return self._say(client, self._told("body", ""), "")
         body = b""
         with client.makefile("rb") as reader:
             while (line := reader.readline()) != b".\r\n":
                 if not line:
                     return False
                 body += line
-        told = self._told("end", f"250 2.0.0 Ok: queued as Q{len(self.accepted) + 1}")
-        if told.startswith("250"):
-            self.accepted.append(body)
-        return self._say(client, told)
+        manners = f"250 2.0.0 Ok: queued as Q{len(self.accepted) + 1}"
+        told = self._told("end", manners)
+        if told.startswith("250 "):
+            accepted.append(body)
+        return self._say(client, told, manners)
 
-    def _manners(self, verb: str) -> str:
+    def _manners(self, verb: str, ready: set[str]) -> str:
         if verb == "EHLO":
             words = ("250-scripted", *(f"250-{each}" for each in self.extensions), "250 HELP")
             return "\r\n".join(words)
+        missing = {"RCPT": "MAIL", "DATA": "RCPT"}.get(verb)
+        if missing and missing not in ready:
+            return f"503 5.5.1 {missing} first"
         return {"DATA": "354 go on", "QUIT": "221 bye", "STARTTLS": "220 go on"}.get(verb, "250 Ok")
 
     def _told(self, verb: str, manners: str) -> str:
@@ -151,16 +172,32 @@ class ScriptedServer:
             return told.pop(0) if told else manners
         return told
 
-    def _say(self, client: socket.socket, told: str) -> bool:
+    def _say(self, client: socket.socket, told: str, manners: str) -> bool:
         """Say it; return whether the talk goes on."""
         if told == HANG:
+            with suppress(BlockingIOError, ValueError):  # nothing; TLS shows nothing
+                self.unread = client.recv(4096, socket.MSG_PEEK | socket.MSG_DONTWAIT)
             self._over.wait()
         if told in {HANG, DROP}:
             # No goodbye: a reset, as from a host that died.
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return False
+        if told == ENDLESS:
+            while not self._over.is_set():
+                client.sendall(b"250-and so on\r\n" * 100)
+        if told == DRIBBLE:
+            for byte in f"{manners}\r\n".encode():
+                client.sendall(bytes([byte]))
+                self._over.wait(CRAWL)
+            return True
         client.sendall(f"{told}\r\n".encode())
-        return not told.startswith("421")
+        if not told.startswith("421"):
+            return True
+        # A close with something unread is a reset, which can overtake the goodbye.
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(4096):
+            pass
+        return False
 
 
 @pytest.fixture

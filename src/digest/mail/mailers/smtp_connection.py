@@ -24,7 +24,8 @@ LONGEST_REPLY = 65_536
 GOODBYE_SECONDS = 5
 
 _HELLO_OK = 250
-_AT_ONCE = 8_192
+#: All of a TLS record: none of it stays where `poll` does not see it (RFC 8446, 5.1).
+_AT_ONCE = 16_384
 #: Lines that go on have a hyphen after the code (RFC 5321, 4.2.1); what is no reply ends at once.
 _WHOLE = re.compile(rb"(?:\d{3}-[^\n]*\n)*(?!\d{3}-)[^\n]*\n")
 _LINE = re.compile(rb"(\d{3})(?:[ -](.*))?", re.DOTALL)
@@ -104,6 +105,8 @@ class Connection(SMTP):
     def part(self) -> None:
         """Say goodbye, and close. Raises what `quit` does."""
         self.timeout = min(self.timeout, GOODBYE_SECONDS)
+        if self.sock is not None:
+            self.sock.settimeout(self.timeout)
         self.quit()
 
 
