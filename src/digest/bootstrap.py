@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from digest.config_inboxes import MaildirInbox
+from digest.config_inboxes import FileInbox, MaildirInbox
 from digest.config_mailers import FileMailer, PostmarkMailer, ResendMailer, SmtpMailer
 from digest.files import make_folder
 from digest.issues.period import week_of
@@ -169,6 +169,10 @@ class App:
             from digest.inbox.boxes.maildir import MaildirBox
 
             return MaildirBox(self.home / declared.path)
+        if isinstance(declared, FileInbox):
+            from digest.inbox.boxes.file import FileBox
+
+            return FileBox(self.home / declared.path)
         from digest.inbox.boxes.imap import ImapBox
 
         return ImapBox(declared)

@@ -1,4 +1,4 @@
-"""What an operator declares of inboxes: mailboxes that are read for mails that ask to leave."""
+"""What an operator declares of inboxes: mailboxes that are read for who leaves and what bounced."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_
 from digest.config_types import Declared, Line
 
 
-def _folder(value: str) -> str:
+def _place(value: str) -> str:
     path = PurePosixPath(value)
     if not path.is_absolute() and (".." in path.parts or not path.parts):
-        raise ValueError("must be a folder below the home folder, such as var/inbox, or begin at /")
+        raise ValueError("must lie below the home folder, such as var/inbox, or begin at /")
     return value
 
 
@@ -23,7 +23,7 @@ def _mail_folder(value: str) -> str:
     return value
 
 
-Folder = Annotated[Line, AfterValidator(_folder)]
+Place = Annotated[Line, AfterValidator(_place)]
 #: No control characters and no quotes: the name stands in a command.
 MailFolder = Annotated[
     str,
@@ -34,7 +34,15 @@ MailFolder = Annotated[
 
 class MaildirInbox(Declared):
     kind: Literal["maildir"]
-    path: Folder
+    path: Place
+
+
+class FileInbox(Declared):
+    """Only read: nothing in it is marked, moved or deleted."""
+
+    kind: Literal["file"]
+    path: Place
+    """An mbox, or a single mail (`.eml`)."""
 
 
 class ImapInbox(Declared):
@@ -65,4 +73,4 @@ class ImapInbox(Declared):
         return self
 
 
-Inbox = Annotated[MaildirInbox | ImapInbox, Field(discriminator="kind")]
+Inbox = Annotated[MaildirInbox | FileInbox | ImapInbox, Field(discriminator="kind")]

@@ -50,7 +50,7 @@ class Returned:
     became: Mapping[str, int]
     #: How many addresses are suppressed for it.
     suppressed: int
-    #: What those said who want none of our mail, without addresses, each once.
+    #: Who wants none of our mail, whoever it is for: one line a code, without addresses.
     policy: tuple[str, ...] = ()
     #: Told of too early: to be looked at again.
     waiting: int = 0
@@ -71,13 +71,13 @@ class Returned:
     def alarms(self) -> tuple[str, ...]:
         """What an operator must be told: readers' servers keep our mail out, whoever it is for."""
         cure = "check SPF, DKIM and DMARC, and the sender's reputation; the addresses are kept"
-        return tuple(f"refused by policy: {said}; {cure}" for said in self.policy)
+        return tuple(f"{line}; {cure}" for line in self.policy)
 
 
 def work_off(app: App, *, dry_run: bool = False) -> Returned:
     """Work on all that came back. With `dry_run` it is told what would become of it."""
     became: Counter[str] = Counter()
-    policy: dict[str, None] = {}
+    policy: dict[str, list[str]] = {}
     suppressed = waiting = 0
     broken: list[Exception] = []
     with app.store.read() as c:
@@ -93,15 +93,22 @@ def work_off(app: App, *, dry_run: bool = False) -> Returned:
         waiting += outcome.early
         became[outcome.word] += not outcome.early
         suppressed += outcome.suppressed
-        if outcome.policy:
-            policy[outcome.policy] = None
+        if outcome.policy is not None:
+            code, said = outcome.policy
+            policy.setdefault(code, []).append(said)
     suppressed += _give_up(app, dry_run=dry_run)
-    returned = Returned(dict(+became), suppressed, tuple(policy), waiting)
+    lines = tuple(_of_policy(code, said) for code, said in policy.items())
+    returned = Returned(dict(+became), suppressed, lines, waiting)
     if returned.line:
         log.info("%s", returned.line)
     if broken:
         raise ExceptionGroup(f"{len(broken)} reports could not be worked on", broken)
     return returned
+
+
+def _of_policy(code: str, said: list[str]) -> str:
+    first = next(filter(None, said), "no reason")
+    return f"{len(said)} refused by policy, {code or 'without a code'}: {first}"
 
 
 def work_at_once(app: App, source: str, event_id: str) -> None:
@@ -117,7 +124,8 @@ class _Outcome:
     word: str
     early: bool = False
     suppressed: bool = False
-    policy: str = ""
+    #: Code and words of who does not want our mail.
+    policy: tuple[str, str] | None = None
 
 
 def _work(app: App, number: int, *, dry_run: bool) -> _Outcome | None:
@@ -164,7 +172,7 @@ def _write(c: Connection, waiting: Waiting, now: datetime) -> _Outcome | None:
     return _Outcome(
         f"bounced, {feedback.kind}" if feedback.kind else feedback.event,
         suppressed=found is not None and suppress(c, about.address_key, found),
-        policy=f"{feedback.code} {feedback.detail}".strip() if feedback.kind == "policy" else "",
+        policy=(feedback.code, feedback.detail) if feedback.kind == "policy" else None,
     )
 
 

@@ -59,7 +59,10 @@ _NAMED = (
 )
 
 #: Tables whose entries are of several kinds; pydantic names the kind after the entry.
-_OF_KINDS = {"mailers": ("file", "smtp", "resend", "postmark"), "inboxes": ("maildir", "imap")}
+_OF_KINDS = {
+    "mailers": ("file", "smtp", "resend", "postmark"),
+    "inboxes": ("maildir", "file", "imap"),
+}
 _KINDS = tuple(kind for kinds in _OF_KINDS.values() for kind in kinds)
 
 #: Parameters of flows that name something of config, and where that is declared.

@@ -18,6 +18,7 @@ from digest.housekeeping import (
 from digest.inbox.reading import read_inboxes
 from digest.logs import mask
 from digest.reporting import chores_markdown
+from digest.returning import work_off
 from digest.up.connection import read_connection
 from digest.waking import Fate, wake
 from digest_prefect.artifacts import show
@@ -47,6 +48,8 @@ class Done:
 
     lines: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    #: What is done, and a person has to know of.
+    alarms: tuple[str, ...] = ()
 
 
 def keep_house(run: Run, *, dry_run: bool) -> State[Any]:
@@ -55,6 +58,7 @@ def keep_house(run: Run, *, dry_run: bool) -> State[Any]:
     chores: dict[str, Callable[[], Done]] = {
         "end runs that were killed": lambda: _end_killed(run, now, dry_run=dry_run),
         "read the inboxes": lambda: _read_inboxes(run, dry_run=dry_run),
+        "work on what came back": lambda: _work_off(run, dry_run=dry_run),
         "decide drafts nobody decided on": lambda: _decide(run, now, dry_run=dry_run),
         "wake runs that were decided elsewhere": lambda: _wake(run, dry_run=dry_run),
         "go on with unfinished issues": lambda: _go_on(run, now, dry_run=dry_run),
@@ -80,14 +84,16 @@ def keep_house(run: Run, *, dry_run: bool) -> State[Any]:
 
 
 def _end(run: Run, done: dict[str, Done], broken: list[str], *, dry_run: bool) -> State[Any]:
-    lines = {name: [*one.lines, *one.left] for name, one in done.items()}
+    lines = {name: [*one.lines, *one.left, *one.alarms] for name, one in done.items()}
     if told := chores_markdown(lines):
         show("housekeeping", mask(told), "What was done, or would be")
     counts = {name: len(one.lines) for name, one in done.items() if one.lines}
     run.record.counts = counts
     left = [line for one in done.values() for line in one.left]
-    if broken:
-        return failed(run, "; ".join(broken))
+    # Those whom [alerts] names are told of failed runs, and of no others.
+    alarms = [line for one in done.values() for line in one.alarms]
+    if broken or (alarms and not dry_run):
+        return failed(run, "; ".join([*broken, *alarms]))
     if left:
         return ended(run, "Done in part", "; ".join(left), outcome="partial")
     words = ", ".join(f"{name}: {count}" for name, count in counts.items())
@@ -107,6 +113,11 @@ def _read_inboxes(run: Run, *, dry_run: bool) -> Done:
     reports = read_inboxes(run.app, sorted(run.app.config.inboxes), dry_run=dry_run)
     lines = tuple(each.line for each in reports if each.handled and not each.trouble)
     return Done(lines, tuple(each.line for each in reports if each.trouble))
+
+
+def _work_off(run: Run, *, dry_run: bool) -> Done:
+    returned = work_off(run.app, dry_run=dry_run)
+    return Done((returned.line,) if returned.line else (), alarms=returned.alarms)
 
 
 def _decide(run: Run, now: datetime, *, dry_run: bool) -> Done:

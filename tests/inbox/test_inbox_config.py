@@ -45,6 +45,8 @@ def test_an_inbox_needs_little(home):
     assert inbox.server_port == 143
     inbox = load(home, '[inboxes.post]\nkind = "maildir"\npath = "var/inbox"').inboxes["post"]
     assert inbox.path == "var/inbox"
+    inbox = load(home, '[inboxes.old]\nkind = "file"\npath = "/var/mail/bounces"').inboxes["old"]
+    assert inbox.path == "/var/mail/bounces"
 
 
 @pytest.mark.parametrize(
@@ -66,11 +68,12 @@ def test_faults_of_an_imap_inbox(home, declared, key, said):
     assert said in found[".".join(filter(None, ("inboxes.imap", key)))]
 
 
+@pytest.mark.parametrize("kind", ["maildir", "file"])
 @pytest.mark.parametrize("path", ["../elsewhere", "var/../../x", "."])
-def test_a_maildir_lies_below_home_or_says_where(home, path):
-    found = faults(home, f'[inboxes.maildir]\nkind = "maildir"\npath = "{path}"')
-    assert "below the home folder" in found["inboxes.maildir.path"]
+def test_mails_lie_below_home_or_it_is_said_where(home, kind, path):
+    found = faults(home, f'[inboxes.{kind}]\nkind = "{kind}"\npath = "{path}"')
+    assert "below the home folder" in found[f"inboxes.{kind}.path"]
 
 
 def test_kinds_are_named(home):
-    assert "'maildir', 'imap'" in faults(home, '[inboxes.x]\nkind = "pop3"')["inboxes.x"]
+    assert "'maildir', 'file', 'imap'" in faults(home, '[inboxes.x]\nkind = "pop3"')["inboxes.x"]

@@ -34,6 +34,9 @@ class Box(Protocol):
     trouble.
     """
 
+    #: Whether a mail that was filed or flagged is told apart from one that waits.
+    can_mark: bool
+
     def waiting(self) -> Iterator[Waiting | Trouble]:
         """What is unread and not flagged, the oldest first; trouble comes last."""
         ...

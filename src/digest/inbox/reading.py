@@ -1,11 +1,13 @@
 """The step that reads inboxes: does what each mail asks, then files it.
 
 What is asked is done and committed before the mail is filed. Whoever dies in between reads it
-again, and finds it done. What is not understood stays unread, flagged for a person.
+again, and finds it done. A report about a mail of ours is no more than stored:
+`digest.returning` works on it. What is not understood stays unread, flagged for a person.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import Counter
 from dataclasses import dataclass
@@ -25,9 +27,12 @@ from digest.inbox.wishes import (
     wish_of,
 )
 from digest.logs import mask
+from digest.mail.letters import domain_of
+from digest.mail.reports import feedback_of, read_report
 from digest.readers.settings import leave
 from digest.readers.subscriptions import Confirmed, confirm
 from digest.readers.tokens import read_token
+from digest.store import feedback as returned
 from digest.store import inboxes as queries
 
 if TYPE_CHECKING:
@@ -56,8 +61,10 @@ class Became(StrEnum):
     #: Left or confirmed before, or a link that takes nobody off.
     NOTHING = "nothing to do"
     NOT_UNDERSTOOD = "not understood"
-    #: Bounces and automatic replies, which nobody reads yet: they stay as they are.
-    BOUNCES = "bounces, not read yet"
+    #: Bounces, complaints and automatic replies, stored to be worked on.
+    REPORTS = "reports about our mails"
+    #: Stored or dealt with before, and only seen again.
+    SEEN = "seen before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +81,8 @@ class InboxReport:
 
     @property
     def handled(self) -> int:
-        """How many were filed or flagged; the others stay as they are, and are read again."""
-        return self.read - self.became.get(Became.BOUNCES, 0)
+        """How many were new."""
+        return self.read - self.became.get(Became.SEEN, 0)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -114,7 +121,7 @@ def read_inbox(app: App, slug: str, box: Box, *, dry_run: bool = False) -> Inbox
     trouble: Trouble | None = None
     try:
         for found in box.waiting():
-            trouble = _handle(app, box, found, became, dry_run=dry_run)
+            trouble = _handle(_Desk(app, slug, box, dry_run), found, became)
             if trouble is not None:
                 break
     finally:
@@ -125,67 +132,129 @@ def read_inbox(app: App, slug: str, box: Box, *, dry_run: bool = False) -> Inbox
     return report
 
 
-def _handle(
-    app: App, box: Box, found: Waiting | Trouble, became: Counter[Became], *, dry_run: bool
-) -> Trouble | None:
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """One inbox while it is read."""
+
+    app: App
+    slug: str
+    box: Box
+    dry_run: bool
+
+    @property
+    def source(self) -> str:
+        return f"inbox:{self.slug}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    """What a mail asks, as far as it was read; `raw` where more than its headers was."""
+
+    wish: Wish
+    letter: Letter | None
+    raw: bytes | None
+    arrived: datetime
+
+    @property
+    def name(self) -> str:
+        """The same each time that it is read."""
+        # The last of an mbox gets its blank line when another comes.
+        return hashlib.sha256((self.raw or b"").rstrip()).hexdigest()
+
+
+def _handle(desk: _Desk, found: Waiting | Trouble, became: Counter[Became]) -> Trouble | None:
     """Deal with one mail and count it; returns the trouble that ends the reading."""
     if not isinstance(found, Waiting):
         return found
-    letter = _letter(box, found)
-    if not isinstance(letter, tuple):
-        return letter
-    outcome = _act(app, *letter, found.arrived, dry_run=dry_run)
-    trouble = None
-    if not dry_run:
-        if outcome is Became.NOT_UNDERSTOOD:
-            trouble = box.flag(found.key)
-        elif outcome is not Became.BOUNCES:
-            trouble = box.file(found.key)
+    mail = _mail(desk.box, found)
+    if not isinstance(mail, _Mail):
+        return mail
+    outcome = _outcome(desk, mail)
     became[outcome] += 1
-    return trouble
+    if desk.dry_run:
+        return None
+    return desk.box.flag(found.key) if outcome is _FLAGGED else desk.box.file(found.key)
 
 
-def _letter(box: Box, found: Waiting) -> tuple[Wish, Letter | None] | Trouble | None:
-    """What a mail asks, as far as it was read; None where it is not there any more.
+def _mail(box: Box, found: Waiting) -> _Mail | Trouble | None:
+    """A mail as far as it has to be read; None where it is not there any more.
 
     The body is fetched only of mails whose headers do not say it all.
     """
-    letter = read_letter(found.head, whole=False)
-    if not isinstance(letter, Letter):
-        return Unclear(), None
-    wish = wish_of(letter)
-    if not isinstance(wish, Unclear) or found.size > LARGEST or not found.head:
-        return wish, letter
+    letter, wish = _read(found.head, whole=False)
+    hidden = isinstance(wish, Unclear) and letter is not None and found.size <= LARGEST
+    if not found.head or not (hidden or isinstance(wish, Automatic) or not box.can_mark):
+        return _Mail(wish, letter, None, found.arrived)
     raw = box.whole(found.key)
     if not isinstance(raw, bytes):
         return raw
-    letter = read_letter(raw, whole=True)
-    return (wish_of(letter), letter) if isinstance(letter, Letter) else (Unclear(), None)
+    if hidden:
+        letter, wish = _read(raw, whole=True)
+    return _Mail(wish, letter, raw, found.arrived)
+
+
+def _read(raw: bytes, *, whole: bool) -> tuple[Letter | None, Wish]:
+    letter = read_letter(raw, whole=whole)
+    return (letter, wish_of(letter)) if isinstance(letter, Letter) else (None, Unclear())
 
 
 # --- what is done ------------------------------------------------------------------------------
 
+_FLAGGED = Became.NOT_UNDERSTOOD
 
-def _act(
-    app: App, wish: Wish, letter: Letter | None, arrived: datetime, *, dry_run: bool
-) -> Became:
+
+def _outcome(desk: _Desk, mail: _Mail) -> Became:
+    """Do what a mail asks, unless that was done; what cannot be marked as done is remembered."""
+    if desk.box.can_mark:
+        return _act(desk, mail)
+    with desk.app.store.read() as c:
+        if returned.is_known(c, desk.source, mail.name):
+            return Became.SEEN
+    outcome = _act(desk, mail)
+    if not desk.dry_run:
+        with desk.app.store.write() as c:
+            returned.remember(c, desk.source, mail.name, outcome, desk.app.clock())
+    return outcome
+
+
+def _act(desk: _Desk, mail: _Mail) -> Became:
+    app, wish, letter = desk.app, mail.wish, mail.letter
     if isinstance(wish, Automatic):
-        return Became.BOUNCES
+        return _take_in(desk, mail)
     if isinstance(wish, Sample):
         return Became.NOTHING
     if isinstance(wish, ByToken) and wish.verb == "confirm":
-        return _confirm(app, wish.token, dry_run=dry_run)
+        return _confirm(app, wish.token, dry_run=desk.dry_run)
     if isinstance(wish, Unclear) or letter is None:
         return Became.NOT_UNDERSTOOD
     meant = _meant(app, wish, letter)
     if not meant:
         return Became.NOT_UNDERSTOOD
     now = app.clock()
-    ending = [one for one in meant if one.state != "ended" and not _came_back(one, arrived)]
-    if not dry_run:
+    ending = [one for one in meant if one.state != "ended" and not _came_back(one, mail.arrived)]
+    if not desk.dry_run:
         for one in ending:
             leave(app.store, one.id, FORM, now)
     return Became.LEFT if ending else Became.NOTHING
+
+
+def _take_in(desk: _Desk, mail: _Mail) -> Became:
+    """Store what a mail system or a program says about a mail of ours."""
+    report = read_report(mail.raw or b"")
+    if report is None:
+        return Became.NOT_UNDERSTOOD
+    app, now = desk.app, desk.app.clock()
+    domains = {domain_of(newsletter) for newsletter in app.config.newsletters.values()}
+    feedback = feedback_of(report, app.secret, domains, min(mail.arrived, now))
+    nameless = feedback.delivery_id is None and not feedback.message_id
+    if nameless and feedback.event == "autoresponded":
+        # Whatever it answers, or asks: no mail of ours.
+        return Became.NOT_UNDERSTOOD
+    if desk.dry_run:
+        return Became.REPORTS
+    with app.store.write() as c:
+        new = returned.take_in(c, desk.source, mail.name, feedback, now)
+    return Became.REPORTS if new else Became.SEEN
 
 
 def _meant(app: App, wish: ByToken | ByAddress, letter: Letter) -> list[Taken]:

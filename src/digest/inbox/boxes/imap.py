@@ -64,6 +64,8 @@ class _Upgraded(_Wary, IMAP4):
 class ImapBox:
     """The folder of `settings`. Connects when it is first asked what waits."""
 
+    can_mark = True
+
     def __init__(self, settings: ImapInbox) -> None:
         self._settings = settings
         self._imap: IMAP4 | None = None

@@ -31,6 +31,8 @@ _INFO = ":2,"
 class MaildirBox:
     """The Maildir `root`."""
 
+    can_mark = True
+
     def __init__(self, root: Path) -> None:
         self._root = root
 
