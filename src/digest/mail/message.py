@@ -7,10 +7,11 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from email.utils import format_datetime, formataddr, quote
+from functools import cache
 from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote as url_quote
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from digest.mail.policy import MessageError, encoded_text, one_line
 from digest.model import SETTINGS_MARK, UNSUBSCRIBE_MAILTO_MARK, UNSUBSCRIBE_MARK
@@ -97,18 +98,18 @@ def reader_links(links_url: str, mailto: str, token: str) -> ReaderLinks:
     `links_url` is the base of the readers' pages, `mailto` the address that reads mail with the
     subject "unsubscribe TOKEN".
     """
-    subject = urlencode({"subject": f"unsubscribe {token}"}, quote_via=url_quote)
+    quoted, page = url_quote(token, safe=""), _page(links_url)
     return ReaderLinks(
-        _page(links_url, "u", token),
-        urlunsplit(("mailto", "", url_quote(mailto, safe="@"), subject, "")),
-        _page(links_url, "s", token),
+        f"{page}/u/{quoted}",
+        f"mailto:{url_quote(mailto, safe='@')}?subject=unsubscribe%20{quoted}",
+        f"{page}/s/{quoted}",
     )
 
 
-def _page(links_url: str, page: str, token: str) -> str:
+@cache
+def _page(links_url: str) -> str:
     base = urlsplit(links_url)
-    path = f"{base.path.rstrip('/')}/{page}/{url_quote(token, safe='')}"
-    return urlunsplit((base.scheme, base.netloc, path, "", ""))
+    return urlunsplit((base.scheme, base.netloc, base.path.rstrip("/"), "", ""))
 
 
 def with_links(letter: Letter, links: ReaderLinks | None) -> tuple[str, str]:
