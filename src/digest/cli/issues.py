@@ -28,6 +28,7 @@ from digest.cli.common import (
     when,
     who,
 )
+from digest.cli.delivering import delivering
 from digest.cli.stopping import stop_gently
 
 if TYPE_CHECKING:
@@ -357,7 +358,7 @@ def deliver(
             if retry_failed:
                 count = sending.retry_failed(app, issue, act)
                 note(f"{count} failed deliveries are pending again.")
-            with progress("delivering") as step, stop_gently() as stopping:
+            with delivering(app, issue) as step, stop_gently() as stopping:
                 sent = sending.send_issue(app, issue, act, sending.Watch(step, stopping))
             _record(run, sent)
         _end_with(app, sent, as_json=as_json, account_only=True)

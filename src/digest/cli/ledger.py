@@ -193,12 +193,14 @@ def _who(app: App, issue_id: int, state: str, *, as_json: bool) -> None:
 
 
 def _account(app: App, issue_id: int, *, as_json: bool) -> None:
+    from digest.eta import to_go
     from digest.store import accounts
     from digest.store.issues import get_issue, transitions_of
 
     with app.store.read() as c:
         issue = get_issue(c, issue_id)
         counted = accounts.account(c, issue_id)
+        left = to_go(app, c, issue, counted)
         left_out = accounts.exclusion_counts(c, issue_id)
         steps = transitions_of(c, issue_id)
     if as_json:
@@ -206,6 +208,8 @@ def _account(app: App, issue_id: int, *, as_json: bool) -> None:
         return
     say(f"Issue {issue.id} ({issue.name}): {issue.state}. Subject: {issue.subject or '-'}")
     say(account_words(counted))
+    if left:
+        say(f"{left[0].upper()}{left[1:]}.")
     for reason, count in left_out.items():
         say(f"Left out: {count}, {reason}.")
     for step in steps:
