@@ -56,6 +56,7 @@ LAYERS = [
         "digest.issues.picking",
         "digest.issues.preview",
         "digest.mail.deliver",
+        "digest.mail.gate",
         "digest.mail.letters",
         "digest.mail.mailers",
         "digest.mail.proving",

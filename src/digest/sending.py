@@ -19,6 +19,7 @@ from digest.issues import desk
 from digest.issues.compose import newsletter_of
 from digest.issues.freeze import freeze_issue
 from digest.mail.deliver import Shift, deliver
+from digest.mail.gate import Rules
 from digest.mail.letters import Letters
 from digest.mail.proving import look_up as look_up_deliveries
 from digest.mail.worker import death_certificate, working
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from digest.bootstrap import App
+    from digest.config import Newsletter
     from digest.issues.compose import Request
+    from digest.mail.deliver import Report
     from digest.store.issues import Issue
 
 log = logging.getLogger(__name__)
@@ -151,9 +154,17 @@ def alone(app: App, issue_id: int) -> Iterator[bool]:
 
 
 def deliver_batch(
-    app: App, issue_id: int, watch: Watch | None = None, *, most: int | None = None
+    app: App,
+    issue_id: int,
+    watch: Watch | None = None,
+    *,
+    most: int | None = None,
+    patience: timedelta = timedelta(0),
 ) -> Sent:
-    """Deliver what is due of an issue that is being sent, `most` at a time; close it at its end."""
+    """Deliver what is due of an issue that is being sent, `most` at a time; close it at its end.
+
+    What is held up for no longer than `patience` is waited for.
+    """
     watch = watch or Watch()
     _take_back(app, issue_id)
     issue = _get(app, issue_id)
@@ -167,6 +178,8 @@ def deliver_batch(
             connections=app.connections(slug),
             traits=app.mailer(slug).traits,
             mailer_key=app.mailer_key(slug),
+            rules=_rules(app, newsletter),
+            patience=patience,
             letters=Letters(
                 app.config.site, newsletter, issue, app.secret, app.clock, app.signer(newsletter)
             ),
@@ -176,15 +189,32 @@ def deliver_batch(
             progress=watch.progress,
         )
         report = deliver(shift, issue.id, most=most)
-    issue = _close(app, issue, report.mailer_fault)
-    note = ""
-    if report.mailer_fault:
-        note = f"mailer stopped: {report.mailer_fault}; then digest resume {issue.id}"
-    elif report.unreachable:
-        note = f"the mailer cannot be reached: {report.unreachable}"
+    issue = _close(app, issue, report)
+    note = _note(app, issue, report)
     sent = _sent(app, issue, note or _standing(app, issue), tried=report.tried)
     more = report.more and issue.state is IssueState.SENDING
     return replace(sent, more=more, unreachable=report.unreachable, in_doubt=report.in_doubt)
+
+
+def _rules(app: App, newsletter: Newsletter) -> Rules:
+    return Rules(
+        paced=app.config.mailers[newsletter.mailer],
+        window=newsletter.window,
+        zone=app.config.zone_of(newsletter),
+        brakes=newsletter.brakes,
+    )
+
+
+def _note(app: App, issue: Issue, report: Report) -> str:
+    """What an editor should know of a delivery that ended before its end; or empty."""
+    if report.mailer_fault:
+        return f"mailer stopped: {report.mailer_fault}; then digest resume {issue.id}"
+    if report.unreachable:
+        return f"the mailer cannot be reached: {report.unreachable}"
+    if report.waits_until is not None and issue.state is IssueState.SENDING:
+        at = report.waits_until.astimezone(app.config.site.zone)
+        return f"waits until {at:%a %d %b %H:%M}: {report.why}"
+    return ""
 
 
 def standing(app: App, issue_id: int) -> Sent:
@@ -347,23 +377,27 @@ def _start(app: App, issue: Issue, act: Act) -> Issue:
         return _get(app, issue.id)
 
 
-def _close(app: App, issue: Issue, mailer_fault: str) -> Issue:
-    """After delivering: pause where the mailer stopped; done where nothing is left."""
+def _close(app: App, issue: Issue, report: Report) -> Issue:
+    """After delivering: pause where the mailer or a brake stopped it; done where nothing is left.
+
+    What holds up the rest is kept with the issue.
+    """
     now = app.clock()
     with app.store.write() as c:
         issue = issue_store.get_issue(c, issue.id, lock=True)
         if issue.state is not IssueState.SENDING:
             return issue
         account = accounts.account(c, issue.id)
-        if mailer_fault:
-            log.error("issue %s paused: the mailer stopped: %s", issue.id, mailer_fault)
-            act = Act("digest", now, f"mailer stopped: {mailer_fault}")
-            issue_store.move_issue(c, issue, IssueState.PAUSED, act)
+        fault = f"mailer stopped: {report.mailer_fault}" if report.mailer_fault else report.brake
+        if fault:
+            log.error("issue %s paused: %s", issue.id, fault)
+            issue_store.move_issue(c, issue, IssueState.PAUSED, Act("digest", now, fault))
         elif not account.open:
             act = Act(
                 "digest", now, _outcome(account, accounts.exclusion_counts(c, issue.id), issue)
             )
             issue_store.move_issue(c, issue, IssueState.DONE, act)
+        issue_store.set_wait(c, issue.id, report.waits_until, report.why)
         return issue_store.get_issue(c, issue.id)
 
 
@@ -382,6 +416,8 @@ def _sent(app: App, issue: Issue, note: str, tried: int = 0) -> Sent:
     with app.store.read() as c:
         account = accounts.account(c, issue.id)
         due = accounts.next_due(c, issue.id)
+        if issue.waits_until is not None and issue.state is IssueState.SENDING:
+            due = max(due or issue.waits_until, issue.waits_until)
         undecided = len(ledger.uncertain_ids(c, issue.id))
     return Sent(issue, account, note, tried, due, undecided)
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert
 
 from digest.config import Newsletter, Site, StoreSettings
+from digest.config_mailers import Brakes, FileMailer, SendWindow
 from digest.mail.deliver import Shift, deliver
+from digest.mail.gate import Rules
 from digest.mail.letters import Letters
 from digest.mail.worker import working
 from digest.model import UNSUBSCRIBE_MARK, IssueState, MailerTraits, Receipt
@@ -93,6 +95,7 @@ def deliver_all(home: Path, readers: int) -> float:
             connections=4,
             traits=Nod.traits,
             mailer_key="nod",
+            rules=Rules(FileMailer(kind="file"), SendWindow(), UTC, Brakes()),
             letters=Letters(SITE, NEWSLETTER, issue, b"s" * 32, lambda: NOW),
             worker=worker,
             clock=lambda: NOW,
@@ -157,6 +160,8 @@ def _fill(store: Store, readers: int) -> None:
                 approved_hash="h",
             )
         )
+        step = {"issue_id": 1, "before": "frozen", "after": "sending", "at": NOW}
+        c.execute(insert(tables.issue_transitions).values(**step, actor="bench", reason="bench"))
         variant = {"issue_id": 1, "mask": 1, "subject": "Subject", "html": HTML, "text": TEXT}
         c.execute(insert(tables.variants).values(**variant, preflight=[]))
         c.execute(

@@ -43,7 +43,7 @@ def test_a_delivery_that_did_a_part_is_on_record_as_such(stocked, draft, closed_
     assert account["pending"] == account["recipients"] > 3
     run = stocked.json("runs")[0]
     assert (run["what"], run["outcome"], run["issue_id"]) == ("deliver", "partial", int(draft))
-    assert run["counts"]["tried"] == 3
+    assert run["counts"]["tried"] == 6
     assert "cannot be reached" in run["reason"]
 
 

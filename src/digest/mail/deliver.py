@@ -16,23 +16,27 @@ from datetime import timedelta
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from digest.errors import Throttled, Unavailable, Uncertain
+from digest.errors import Unavailable, Uncertain
 from digest.mail.decisions import decide
+from digest.mail.gate import Braked, Gate, Open, Shut
 from digest.mail.hands import Hands, Order
 from digest.mail.policy import MessageError
+from digest.mail.rates import domain_of
 from digest.model import DeliveryState, Receipt
 from digest.store import accounts
 from digest.store import deliveries as ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from digest.mail.gate import Opening, Rules
     from digest.mail.hands import Done
     from digest.mail.letters import Letters
     from digest.model import MailerTraits
     from digest.ports import Clock, Mail, Mailer, Outcome
-    from digest.store.deliveries import Answer, Claimed
+    from digest.store.accounts import StoredVariant
+    from digest.store.deliveries import Answer, Claimed, Word
     from digest.store.engine import Store
 
 log = logging.getLogger(__name__)
@@ -48,6 +52,10 @@ LEASE = timedelta(minutes=5)
 BEAT = timedelta(minutes=1)
 #: In seconds: how often it is looked whether somebody stopped the issue while nothing is done.
 LOOK = 1.0
+#: In seconds: the shortest pause.
+BLINK = 0.02
+#: What is leased for a domain that must wait is kept for so long, or else given back.
+SOON = timedelta(seconds=5)
 #: In seconds: how long the mailer is left alone after it was not there once, twice, ...
 BACK_OFF = (0.5, 2.0)
 
@@ -59,12 +67,17 @@ class Report:
     tried: int
     #: Why the mailer was stopped and an operator is needed; or empty.
     mailer_fault: str = ""
+    #: Why the issue is to be paused: its brakes; or empty.
+    brake: str = ""
     #: Why the mailer could not be reached; it is worth trying later. Or empty.
     unreachable: str = ""
     #: It gave no answer to some of what it was told at the end: those are uncertain.
     in_doubt: bool = False
     #: It ended because it was asked to, and there may be more.
     more: bool = False
+    #: Nothing more may begin before then (UTC), and why; None where nothing holds it up.
+    waits_until: datetime | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,7 @@ class Shift:
     traits: MailerTraits
     #: Names the mailer and its place; see `store.deliveries.Submission`.
     mailer_key: str
+    rules: Rules
     letters: Letters
     worker: str
     clock: Clock
@@ -85,6 +99,8 @@ class Shift:
     should_stop: Callable[[], bool]
     #: Told of each delivery tried.
     progress: Callable[[], None]
+    #: What is held up for no longer than this is waited for.
+    patience: timedelta = timedelta(0)
     #: In seconds: the pauses after the mailer was not there once, twice, ...
     back_off: Sequence[float] = BACK_OFF
 
@@ -113,33 +129,50 @@ class _Clerk:
     shift: Shift
     issue_id: int
     most: int | None
-    #: Leased; then their mails are made.
+    #: Leased; then their mails are made. `lanes` are leased too: their domains must wait a moment.
     claimed: deque[Claimed] = field(default_factory=deque)
+    lanes: dict[str, deque[Claimed]] = field(default_factory=dict)
     ready: deque[_Ready] = field(default_factory=deque)
-    #: Where the next claim goes on, and whether nothing lay beyond.
+    #: Leased, and to be given back: their domains must wait for longer.
+    unwanted: list[Claimed] = field(default_factory=list)
+    #: Where the next claim goes on; whether nothing lay beyond, and domains passed over.
     after: int = 0
     drained: bool = False
+    passed_over: frozenset[str] = frozenset()
     requests: int = 0
+    under_way: int = 0
     begun: int = 0
     tried: int = 0
     #: Requests in a row for which the mailer was not there, or gave no answer; and, as time that
     #: only goes on, until when it is left alone for it.
     missed: int = 0
     alone_until: float = 0.0
+    #: What `missed` was when each request began that has no answer yet.
+    missed_at: dict[str, int] = field(default_factory=dict)
     fault: str = ""
+    brake: str = ""
     unreachable: str = ""
     in_doubt: bool = False
     #: The issue is not being sent any more; or somebody asked us to stop.
     stopped: bool = False
     asked_to_stop: bool = False
     surprise: BaseException | None = None
+    waits_until: datetime | None = None
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        shift = self.shift
+        self.hands: Hands[Claimed] = Hands(shift.new_mailer, shift.connections)
+        self.gate = Gate(shift.rules, shift.mailer_key, self.issue_id)
+        self.opening: Opening = Open()
+        self.held: dict[str, datetime] = {}
+        self.variants: dict[int, StoredVariant] = {}
+        self.beat_at = shift.clock() + BEAT
 
     def work(self) -> Report:
         shift = self.shift
         with shift.store.read() as c:
             self.variants = accounts.load_variants(c, self.issue_id)
-        self.hands: Hands[Claimed] = Hands(shift.new_mailer, shift.connections)
-        self.beat_at = shift.clock() + BEAT
         try:
             while self._turn():
                 pass
@@ -150,26 +183,35 @@ class _Clerk:
             with shift.store.write() as c:
                 ledger.release(c, self.issue_id, shift.worker, shift.clock())
             self.hands.close()
-        more = (self.asked_to_stop or self._enough) and not self.stopped
-        return Report(self.tried, self.fault, self.unreachable, self.in_doubt, more=more)
+        return Report(
+            self.tried,
+            self.fault,
+            self.brake,
+            self.unreachable,
+            self.in_doubt,
+            more=(self.asked_to_stop or self._enough) and not self.stopped,
+            waits_until=self.waits_until,
+            why=self.why,
+        )
 
     def _turn(self) -> bool:
         """Write down what was answered and begin what can be; False where all is done."""
         answers = self._answers(self._await())
+        self._look()
         candidates = self._candidates()
-        if answers or candidates:
+        if answers or candidates or self.unwanted:
             self._write(answers, candidates)
         if self.surprise is not None:
             raise self.surprise
         self._live()
-        return bool(self.hands.busy or candidates or self._waits_for_mailer)
+        return bool(self.hands.busy) or (self._goes_on and (bool(candidates) or self._waited()))
 
     def _wind_up(self) -> None:
         """Something is wrong here; what is under way has its answers written down all the same."""
         while self.hands.busy:
             self._write(self._answers(self.hands.take(LOOK)), [])
 
-    # --- what is begun -------------------------------------------------------------------------
+    # --- whether more is begun -----------------------------------------------------------------
 
     @property
     def _enough(self) -> bool:
@@ -177,19 +219,29 @@ class _Clerk:
 
     @property
     def _goes_on(self) -> bool:
-        """Whether more is to be begun, now or in a moment."""
-        if not self.asked_to_stop:
-            self.asked_to_stop = self.shift.should_stop()
-        ended = self.asked_to_stop or self.stopped or bool(self.fault) or self._enough
-        return not ended and self.surprise is None and self.missed < UNREACHABLE
+        """Whether more is to be begun, now or later."""
+        ended = self.asked_to_stop or self.stopped or self._enough or self.surprise is not None
+        return not (ended or self.fault or self.brake) and self.missed < UNREACHABLE
+
+    def _look(self) -> None:
+        """See what holds mails back at this moment."""
+        self.asked_to_stop = self.asked_to_stop or self.shift.should_stop()
+        now = self.shift.clock()
+        self.gate.look(self.shift.store, now)
+        self.opening = self.gate.opening(now)
+        self.held = self.gate.held(now)
+        if isinstance(self.opening, Braked) and not self._empty:
+            self.brake = self.opening.why
 
     @property
-    def _waits_for_mailer(self) -> bool:
-        return self._goes_on and self.missed > 0 and not (self.drained and not self._left)
-
-    @property
-    def _left(self) -> int:
-        return len(self.ready) + len(self.claimed)
+    def _room(self) -> int:
+        """How many deliveries may begin now."""
+        if not self._goes_on or not isinstance(self.opening, Open):
+            return 0
+        room = self._usable * self.shift.traits.batch
+        if self.opening.most is not None:
+            room = min(room, self.opening.most - self.under_way)
+        return room if self.most is None else min(room, self.most - self.begun)
 
     @property
     def _usable(self) -> int:
@@ -198,34 +250,62 @@ class _Clerk:
             return self.hands.free
         return 0 if self.hands.busy or monotonic() < self.alone_until else 1
 
+    @property
+    def _empty(self) -> bool:
+        """Nothing is left that could begin, now or once its domain may be written to."""
+        return self.drained and not (self.ready or self.claimed or self.lanes)
+
     def _await(self) -> list[Done[Claimed]]:
         """What the connections did; waits for it unless something else can be begun."""
-        self._make_ahead()
-        if self._usable and self.ready and self._goes_on:
-            return self.hands.take(0)
         if self.hands.busy:
-            return self.hands.take(LOOK)
-        if self._waits_for_mailer:
-            sleep(min(LOOK, max(0.0, self.alone_until - monotonic())))
-        return []
+            self._make_ahead()
+        if not self.hands.busy:
+            return []
+        return self.hands.take(0 if self.ready and self._room > 0 else LOOK)
+
+    def _waited(self) -> bool:
+        """Wait a little for what holds everything up; False where it is too long, or nothing."""
+        if self.missed and not self._empty and isinstance(self.opening, Open):
+            sleep(max(0.0, self.alone_until - monotonic()))
+            return True
+        now = self.shift.clock()
+        until, self.why = self._next_moment()
+        if until is None or until - now > self.shift.patience:
+            self.waits_until = until if self.why else None
+            return False
+        sleep(min(LOOK, max(BLINK, (until - now).total_seconds())))
+        # What waited for a time may be due by then.
+        self.drained = False
+        with self.shift.store.read() as c:
+            self.stopped = not ledger.is_sending(c, self.issue_id)
+        return True
+
+    def _next_moment(self) -> tuple[datetime | None, str]:
+        """When something may begin again, where nothing can now, and what holds it up."""
+        if isinstance(self.opening, Shut) and not self._empty:
+            return self.opening.until, self.opening.why
+        if self.held and (self.lanes or self.passed_over):
+            return min(self.held.values()), "all that is left is for domains that must wait"
+        with self.shift.store.read() as c:
+            return accounts.next_due(c, self.issue_id), ""
+
+    # --- what is begun -------------------------------------------------------------------------
 
     def _candidates(self) -> list[_Ready]:
         """What the free connections may begin now."""
-        if not self._goes_on:
+        room = self._room
+        if room <= 0:
             return []
-        room = self._usable * self.shift.traits.batch
-        if self.most is not None:
-            room = min(room, self.most - self.begun)
         self._make_ahead()
         return [self.ready.popleft() for _ in range(min(room, len(self.ready)))]
 
     def _make_ahead(self) -> None:
         """Make the mails that the connections will want next, while they are busy."""
         ahead = self.shift.connections * self.shift.traits.batch
-        while len(self.ready) < ahead and self._goes_on:
-            if not self.claimed and not self._claim():
+        while len(self.ready) < ahead and self._goes_on and isinstance(self.opening, Open):
+            claimed = self._next_claimed()
+            if claimed is None:
                 return
-            claimed = self.claimed.popleft()
             try:
                 mail = self.shift.letters.make(claimed, self.variants[claimed.variant_id])
             except MessageError as error:
@@ -233,15 +313,44 @@ class _Clerk:
             else:
                 self.ready.append(_Ready(claimed, mail))
 
+    def _next_claimed(self) -> Claimed | None:
+        """The next that is leased and whose domain need not wait; leases more where none is."""
+        for domain in [domain for domain in self.lanes if domain not in self.held]:
+            lane = self.lanes[domain]
+            claimed = lane.popleft()
+            if not lane:
+                del self.lanes[domain]
+            return claimed
+        while self.claimed or self._claim():
+            claimed = self.claimed.popleft()
+            if not self.held or (domain := domain_of(claimed.address_key)) not in self.held:
+                return claimed
+            self._set_aside(claimed, domain)
+        return None
+
+    def _set_aside(self, claimed: Claimed, domain: str) -> None:
+        soon = self.held[domain] - self.shift.clock() <= SOON
+        if soon:
+            self.lanes.setdefault(domain, deque()).append(claimed)
+        else:
+            self.unwanted.append(claimed)
+            self.passed_over |= {domain}
+
     def _claim(self) -> bool:
         """Lease some more; whether there were any."""
-        if self.drained:
+        # Again where a domain that was passed over need not wait any more.
+        if self.drained and not self.passed_over - self.held.keys():
             return False
         shift, now = self.shift, self.shift.clock()
         most = max(BATCH, 2 * shift.connections * shift.traits.batch)
         if self.most is not None:
-            most = min(most, self.most - self.begun - self._left)
+            leased = len(self.ready) + sum(map(len, self.lanes.values()))
+            most = min(most, self.most - self.begun - leased)
+            if most <= 0:
+                return False
+        barring = self.held.keys() | self.lanes.keys()
         with shift.store.write() as c:
+            ledger.put_back(c, self.unwanted, shift.worker, now)
             found = ledger.claim(
                 c,
                 self.issue_id,
@@ -250,12 +359,16 @@ class _Clerk:
                 until=now + LEASE,
                 most=most,
                 after=self.after,
+                barring=barring,
             )
+        self.unwanted.clear()
         # What became due again before the place where we are: once more from the start.
-        self.drained = not found and not self.after
+        at_start = self.after == 0
         self.after = found[-1].id if found else 0
+        self.passed_over = (self.passed_over if not at_start else frozenset()) | barring
+        self.drained = not found and at_start
         self.claimed.extend(found)
-        return bool(found) or (not self.drained and self._claim())
+        return bool(found) or (not at_start and self._claim())
 
     def _cannot_be_made(self, claimed: Claimed, error: MessageError) -> None:
         shift = self.shift
@@ -271,33 +384,61 @@ class _Clerk:
         """One transaction; then the connections are given what it let begin."""
         shift, now = self.shift, self.shift.clock()
         submission = ledger.Submission(shift.mailer_key, now, now + LEASE)
-        requests = self._requests(candidates)
-        starts = [
-            ledger.Start(one.claimed, one.mail.envelope.message_id, key)
-            for key, ready in requests.items()
-            for one in ready
-        ]
         with shift.store.write() as c:
             ledger.finish_all(c, answers, shift.worker, now)
+            self.gate.note(c, answers, now)
+            admitted = self.gate.admit(c, candidates, now)
+            requests = self._requests(admitted.now)
+            starts = [
+                ledger.Start(one.claimed, one.mail.envelope.message_id, key)
+                for key, ready in requests.items()
+                for one in ready
+            ]
             words = ledger.begin(c, self.issue_id, starts, shift.worker, submission)
+            going = [one.claimed for one in admitted.now if words[one.claimed.id] == "go"]
+            self.gate.count(c, going, now)
+            ledger.put_back(c, self.unwanted, shift.worker, now)
+        self.unwanted.clear()
+        self._give(requests, words)
+        self._put_off(admitted.later)
+
+    def _give(self, requests: dict[str, list[_Ready]], words: Mapping[int, Word]) -> None:
+        """Let the connections submit what was written down as begun."""
         for key, ready in requests.items():
             going = [one for one in ready if words[one.claimed.id] == "go"]
             if going:
                 known, mails = [one.claimed for one in going], [one.mail for one in going]
                 self.hands.give(Order(key, known, mails))
+                self.missed_at[key] = self.missed
                 self.begun += len(going)
+                self.under_way += len(going)
         for number, word in words.items():
             self.stopped |= word == "stopped"
             if word != "go":
                 log.info("delivery %s: not submitted, %s", number, word)
 
-    def _requests(self, candidates: list[_Ready]) -> dict[str, list[_Ready]]:
+    def _put_off(self, later: Sequence[_Ready]) -> None:
+        """What the pace did not let begin waits here, or in its domain's lane."""
+        if not later:
+            return
+        now = self.shift.clock()
+        self.held, self.opening = self.gate.held(now), self.gate.opening(now)
+        for one in reversed(later):
+            domain = domain_of(one.claimed.address_key)
+            if domain in self.held:
+                self._set_aside(one.claimed, domain)
+            else:
+                self.ready.appendleft(one)
+
+    def _requests(self, candidates: Sequence[_Ready]) -> dict[str, list[_Ready]]:
         """What goes together in one request, by its key."""
         batch, found = self.shift.traits.batch, {}
         for begin in range(0, len(candidates), batch):
             self.requests += 1
             key = request_key(self.shift.worker, self.requests, self.shift.clock())
-            found[key] = candidates[begin : begin + batch]
+            together = candidates[begin : begin + batch]
+            # In an order that is found again where the request must be said once more.
+            found[key] = sorted(together, key=lambda one: one.claimed.id)
         return found
 
     def _live(self) -> None:
@@ -314,6 +455,7 @@ class _Clerk:
         return [answer for one in done for answer in self._judge(one)]
 
     def _judge(self, done: Done[Claimed]) -> Iterator[Answer]:
+        self.under_way -= len(done.order.known)
         if done.surprise is not None:
             self.surprise = done.surprise
             return
@@ -328,17 +470,21 @@ class _Clerk:
             remote_id = outcome.remote_id if isinstance(outcome, Receipt) else None
             self._tell_tried()
             yield ledger.Answer(claimed, decision, remote_id)
-        self._note_missing(done.outcomes)
+        self._note_missing(done.order.key, done.outcomes)
 
-    def _note_missing(self, outcomes: Sequence[Outcome]) -> None:
+    def _note_missing(self, key: str, outcomes: Sequence[Outcome]) -> None:
         missing = [why for outcome in outcomes if (why := _not_there(outcome))]
         in_doubt = any(isinstance(outcome, Uncertain) for outcome in outcomes)
         self.in_doubt = in_doubt or (self.in_doubt and bool(missing))
         self.unreachable = missing[-1] if missing else ""
-        if missing:
+        missed_before = self.missed_at.pop(key)
+        if not missing:
+            self.missed = 0
+        elif missed_before == self.missed:
             pauses = self.shift.back_off
             self.alone_until = monotonic() + pauses[min(self.missed, len(pauses) - 1)]
-        self.missed = self.missed + 1 if missing else 0
+            # Whatever was under way at the same time has met with the same trouble.
+            self.missed += 1
 
     def _tell_tried(self) -> None:
         self.tried += 1
@@ -352,14 +498,5 @@ def request_key(worker: str, number: int, now: datetime) -> str:
 
 
 def _not_there(outcome: Outcome) -> str:
-    """Why the mailer itself, not this message, seems to be at fault; or empty.
-
-    421 closes the whole connection (RFC 5321, 3.8).
-    """
-    match outcome:
-        case Unavailable(reason=reason) | Uncertain(reason=reason):
-            return reason
-        case Throttled(reason=reason, code=code) if code.startswith("421"):
-            return reason
-        case _:
-            return ""
+    """Why the mailer itself, not this message, seems to be at fault; or empty."""
+    return outcome.reason if isinstance(outcome, Unavailable | Uncertain) else ""

@@ -303,6 +303,11 @@ def _held(claimed: Claimed, worker: str) -> tuple[ColumnElement[bool], ...]:
     return d.id == claimed.id, d.worker == worker, d.state == S.CLAIMED
 
 
+def is_sending(c: Connection, issue_id: int) -> bool:
+    """Whether the issue is being sent at this moment."""
+    return c.scalar(select(issues.c.state).where(issues.c.id == issue_id)) == IssueState.SENDING
+
+
 def fail(c: Connection, claimed: Claimed, worker: str, reason: str, now: datetime) -> None:
     """Give up a claimed delivery whose message cannot be made; an editor may retry it.
 

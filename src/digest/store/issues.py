@@ -49,6 +49,9 @@ class Issue:
     approved_hash: str | None
     checked_at: datetime | None
     decide_by: datetime | None
+    #: Nothing more of it goes out before then, and why.
+    waits_until: datetime | None = None
+    waits_why: str | None = None
 
     @property
     def name(self) -> str:
@@ -295,6 +298,12 @@ def _record(
 def record_decision(c: Connection, issue: Issue, act: Act) -> None:
     """Keep a decision that leaves the issue's state as it is."""
     _record(c, issue.id, (issue.state, issue.state), issue.hash, act)
+
+
+def set_wait(c: Connection, issue_id: int, until: datetime | None, why: str = "") -> None:
+    """Nothing more of an issue goes out before then; None: nothing holds it up."""
+    values = {"waits_until": until, "waits_why": why or None}
+    c.execute(update(issues).where(issues.c.id == issue_id).values(**values))
 
 
 def mark_checked(c: Connection, issue_id: int, at: datetime) -> None:

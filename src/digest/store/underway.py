@@ -90,7 +90,8 @@ def list_underway(
     i, t, d, a = issues.c, issue_transitions.c, deliveries.c, asks.c
     pending = d.state == DeliveryState.PENDING
     may_go_at = func.coalesce(d.not_before, d.state_at)
-    may_go = and_(pending, or_(d.not_before.is_(None), d.not_before <= now))
+    let_out = or_(i.waits_until.is_(None), i.waits_until <= now)
+    may_go = and_(pending, or_(d.not_before.is_(None), d.not_before <= now), let_out)
     query = (
         select(
             i.id,
@@ -111,6 +112,7 @@ def list_underway(
             exists().where(d.issue_id == i.id, d.state.in_(_OPEN)).label("open"),
             exists().where(d.issue_id == i.id, or_(may_go, d.state.in_(_HELD))).label("due"),
             _of_issue(func.min(may_go_at), d.issue_id, pending).label("next_at"),
+            i.waits_until,
         )
         .select_from(issues)
         .join(issue_transitions, t.id == _last_step())
@@ -136,6 +138,9 @@ def _underway(row: Row[Any]) -> Underway:
     values["rhythm"] = Rhythm(values["rhythm"])
     values["state"] = IssueState(values["state"])
     values["checks"] = checks_from_json(values.pop("preflight"))
+    waits_until = values.pop("waits_until")
+    if values["next_at"] is not None and waits_until is not None:
+        values["next_at"] = max(values["next_at"], waits_until)
     return Underway(**values)
 
 
