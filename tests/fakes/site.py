@@ -108,6 +108,7 @@ class Site:
             "next": ["/desk/issues", "//elsewhere.example"],
             "to": ["maya@example.org"],
             "drop": ["1"],
+            "mailer": ["local"],
             "view": ["dark", "light"],
             "done": ["saved"],
         }

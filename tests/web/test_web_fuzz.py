@@ -6,6 +6,7 @@ here, at places where they may not belong.
 
 from __future__ import annotations
 
+import json
 import warnings
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,8 @@ def _fuzz(site: Site, operation: Any) -> None:
         if case.method == "POST":
             made_up = case.body if isinstance(case.body, dict) else {}
             body = form_body(_fields(data, names, made_up, words))
+            if page.raw:
+                body = json.dumps(made_up).encode()
         target = _target(data, case, words, site)
         answer = site.ask(case.method, target, body, desk=operation.path.startswith("/desk"))
         assert answer.status < 500, answer.text
