@@ -111,6 +111,16 @@ def test_a_password_is_never_shown(home):
     assert "hunter2" not in str(faults(home))
 
 
+@pytest.mark.parametrize("secret", ["hunter22", "whsec_", "whsec_hunter2", "Xwhsec_aHVudGVy"])
+def test_a_webhook_secret_that_can_sign_nothing_is_told_and_not_shown(home, secret):
+    (home / "config" / "more.toml").write_text(
+        f'[mailers.resend]\nkind = "resend"\napi_key = "k"\nwebhook_secret = "{secret}"\n'
+    )
+    told = faults(home)["config/more.toml: mailers.resend.webhook_secret"]
+    assert "as Resend shows it" in told
+    assert secret not in told.replace("whsec_ and", "")
+
+
 def test_a_folder_without_config_is_not_a_home(tmp_path):
     with pytest.raises(UsageError, match="--home"):
         find_home(tmp_path, {})
