@@ -277,6 +277,20 @@ class Holdings:
                 issue_id=self.issues[0],
                 at=NOW,
             )
+            domain = key.partition("@")[2]
+            self.put(
+                c, tables.mail_paces, mailer="smtp", domain=domain, period=1, slot=reader, count=1
+            )
+            for of in (domain, f"other{reader}.example"):
+                self.put(
+                    c,
+                    tables.mail_waits,
+                    mailer="smtp",
+                    domain=of,
+                    until=NOW,
+                    reason=f"452 too much for {key.partition('@')[0]}",
+                    streak=1,
+                )
             excluded = self.put(
                 c,
                 tables.issues,

@@ -96,6 +96,15 @@ def test_everybody_else_stays_as_they_are(held, erase):
     assert len(before) > 20
 
 
+def test_what_a_domain_took_up_is_kept_while_others_have_it(held, erase, now):
+    with held.store.write() as c:
+        address = "x@mail.example.org"
+        held.put(c, tables.subscribers, address=address, address_key=address, created_at=now)
+    erase()
+    assert _rows(held, "mail_paces", domain="mail.example.org")
+    assert _rows(held, "mail_waits", domain="mail.example.org", reason="erased")
+
+
 def test_accounts_stay_but_for_what_was_open(held, erase):
     before = _accounts(held)
     erase()

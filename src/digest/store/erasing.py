@@ -13,6 +13,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from digest.model import DeliveryState, Interests, Rhythm
 from digest.readers.scrub import scrubbed, without_address
+from digest.store.dialect import address_domain
 from digest.store.reserving import release_posts
 from digest.store.tables import (
     consents,
@@ -20,6 +21,8 @@ from digest.store.tables import (
     delivery_events,
     erasures,
     issue_transitions,
+    mail_paces,
+    mail_waits,
     notices,
     overflow,
     runs,
@@ -122,6 +125,7 @@ def wipe(c: Connection, known: Known, now: datetime) -> Wiped:
         .values(address=None, address_key=None, weekly_cap=None, erased_at=now)
     )
     _scrub_remarks(c, known.address_key)
+    _forget_domain(c, known.address_key)
     return wiped
 
 
@@ -233,3 +237,23 @@ def _scrub_remarks(c: Connection, address_key: str) -> None:
         for number, said in c.execute(select(table.c.id, table.c.reason).where(quotes)).all():
             after = without_address(said, address_key)
             c.execute(update(table).where(table.c.id == number).values(reason=after))
+
+
+def _forget_domain(c: Connection, address_key: str) -> None:
+    """What mailers took up for their domain, and who asked for time, where nobody else has it."""
+    w, (local, _, domain) = mail_waits.c, address_key.rpartition("@")
+    kept = [
+        table
+        for table in (mail_paces, mail_waits)
+        if c.execute(select(table.c.mailer).where(table.c.domain == domain).limit(1)).first()
+    ]
+    of_it = address_domain(c, subscribers.c.address_key) == domain
+    if kept and c.execute(select(subscribers.c.id).where(of_it).limit(1)).first() is None:
+        for table in kept:
+            c.execute(delete(table).where(table.c.domain == domain))
+    for mailer, of, said in c.execute(select(w.mailer, w.domain, w.reason)).all():
+        # The domain that others have as well tells of nobody.
+        after = scrubbed(said, f"{local}@")
+        if after != said:
+            here = (w.mailer == mailer, w.domain == of)
+            c.execute(update(mail_waits).where(*here).values(reason=after))
