@@ -272,6 +272,13 @@ def test_marks_may_stand_anywhere(body: str) -> None:
     check(replace(LETTER, text=body, html=body), ENVELOPE, LINKS, DATE)
 
 
+@pytest.mark.parametrize("length", [*range(70, 80), 149, 150, 151, 152])
+def test_links_of_any_length_fit_into_their_lines(length: int) -> None:
+    links = ReaderLinks("u" * length, "m" * (length - 1) + "=", "=" + "s" * (length - 3) + "&s")
+    body = f"a{MARKS[0]}b{MARKS[1]}{MARKS[2]}"
+    check(replace(LETTER, text=body, html=body), ENVELOPE, links, DATE)
+
+
 def test_each_link_has_source_lines_of_its_own() -> None:
     body = f"a{UNSUBSCRIBE_MARK}b {SETTINGS_MARK}{UNSUBSCRIBE_MAILTO_MARK}\n{SETTINGS_MARK}"
     long = "https://r.example.org/s/" + "t" * 100
