@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -58,12 +59,17 @@ class Api:
 
 
 @contextmanager
-def served(api: Api):
-    """The API on a port of its own until the end of the block."""
+def served(api: Api, context: ssl.SSLContext | None = None):
+    """The API on a port of its own until the end of the block, by TLS where a context is given."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.api = api
     server.daemon_threads = True
     api.url = f"http://127.0.0.1:{server.server_port}"
+    if context is not None:
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        api.url = api.url.replace("http:", "https:")
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -82,6 +88,11 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.server.api.lines += 1
+
+    def handle(self) -> None:
+        # Whoever does not trust our certificate hangs up.
+        with suppress(ssl.SSLError):
+            super().handle()
 
     def _exchange(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

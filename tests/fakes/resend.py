@@ -12,6 +12,7 @@ import base64
 import hmac
 import json
 import re
+import time
 import uuid
 from collections import Counter
 from datetime import timedelta
@@ -165,11 +166,13 @@ def wrong_with(email) -> str | None:
     return None
 
 
-def resend(url: str, *, key: str = KEY, sleep=lambda _: None, **changes) -> ResendApi:
+def resend(
+    url: str, *, key: str = KEY, sleep=lambda _: None, monotonic=time.monotonic, **changes
+) -> ResendApi:
     """A mailer of that account; it does not wait between requests."""
     settings = ResendMailer(kind="resend", api_key=key, api_url=url)
     settings = settings.model_copy(update={"timeout_seconds": 5} | changes)
-    return ResendApi(settings, clock, sleep=sleep)
+    return ResendApi(settings, clock, sleep=sleep, monotonic=monotonic)
 
 
 # --- webhooks ----------------------------------------------------------------------------------

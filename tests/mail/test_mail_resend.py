@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import socket
+import ssl
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from time import monotonic, sleep
 
 import pytest
+import trustme
 
 from digest.errors import Refused, Throttled, Unauthorized, Unavailable, Uncertain
 from digest.model import Receipt
@@ -31,6 +36,30 @@ def mailer(server):
 
 def to(recipient: str) -> Written:
     return Written(envelope=replace(ENVELOPE, recipient=recipient))
+
+
+@contextmanager
+def crawling(before: float):
+    """A server that thinks for so many seconds, and then says its answer a byte at a time."""
+    body = b'{"data": [{"id": "a"}]}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def crawl():
+        client, _ = listener.accept()
+        with client, suppress(OSError):
+            client.recv(65536)
+            sleep(before)
+            client.sendall(head)
+            for place in range(len(body)):
+                client.sendall(body[place : place + 1])
+                sleep(0.05)
+
+    thread = threading.Thread(target=crawl)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    thread.join()
+    listener.close()
 
 
 def kinds(outcomes) -> list[str]:
@@ -286,6 +315,19 @@ def test_where_nobody_listens_nothing_was_said(server):
     assert not server.calls
 
 
+def test_only_a_certificate_that_can_be_verified_is_trusted(monkeypatch, tmp_path):
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with served(ResendServer(), context) as server:
+        mailer = resend(server.url)
+        assert kinds(mailer.submit([numbered(1)], "key")) == ["Unavailable"]
+        authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+        assert kinds(mailer.submit([numbered(1)], "key")) == ["Receipt"]
+        mailer.close()
+
+
 def test_one_line_is_kept_open_and_a_dead_one_is_replaced(server, mailer):
     for number in range(3):
         mailer.submit([numbered(number)], f"request {number}")
@@ -295,19 +337,11 @@ def test_one_line_is_kept_open_and_a_dead_one_is_replaced(server, mailer):
     assert server.lines == 2
 
 
-@contextmanager
-def file_of_passwords(monkeypatch, tmp_path):
+def test_a_password_that_the_user_keeps_for_that_host_is_not_used(mailer, monkeypatch, tmp_path):
     path = tmp_path / "netrc"
     path.write_text("machine 127.0.0.1 login other password other\n")
     monkeypatch.setenv("NETRC", str(path))
-    yield
-
-
-def test_a_password_that_the_user_keeps_for_that_host_is_not_used(
-    server, mailer, monkeypatch, tmp_path
-):
-    with file_of_passwords(monkeypatch, tmp_path):
-        assert kinds(mailer.submit([numbered(1)], "key")) == ["Receipt"]
+    assert kinds(mailer.submit([numbered(1)], "key")) == ["Receipt"]
 
 
 def test_requests_keep_to_so_many_a_second(server):
@@ -317,11 +351,7 @@ def test_requests_keep_to_so_many_a_second(server):
         slept.append(round(seconds, 3))
         now[0] += seconds
 
-    from digest.config_mailers import ResendMailer
-    from digest.mail.mailers.resend import ResendApi
-
-    settings = ResendMailer(kind="resend", api_key=KEY, api_url=server.url)
-    mailer = ResendApi(settings, lambda: NOW, sleep=sleep, monotonic=lambda: now[0])
+    mailer = resend(server.url, sleep=sleep, monotonic=lambda: now[0])
     for number in range(3):
         mailer.submit([numbered(number)], f"{number}")
         now[0] += 0.1
@@ -334,3 +364,13 @@ def test_requests_keep_to_so_many_a_second(server):
 def test_a_receipt_is_a_value(mailer):
     [receipt] = mailer.submit([numbered(1)], "key")
     assert receipt == Receipt(receipt.remote_id, NOW)
+
+
+def test_an_answer_at_a_crawl_is_not_waited_for_beyond_its_time():
+    with crawling(before=0.15) as url:
+        mailer = resend(url, timeout_seconds=0.2)
+        began = monotonic()
+        assert kinds(mailer.submit([numbered(1)], "key")) == ["Uncertain"]
+        # Slow to begin is no fault; slow to end is.
+        assert 0.3 < monotonic() - began < 0.9
+        mailer.close()

@@ -70,7 +70,6 @@ class Line:
         self._session.close()
 
     def _ask(self, method: str, route: str, **content: Any) -> Answer | NoAnswer:
-        until = monotonic() + self._timeout
         try:
             with self._session.request(
                 method,
@@ -81,7 +80,7 @@ class Line:
                 timeout=self._timeout,
                 **content,
             ) as response:
-                read = _read(response, until)
+                read = _read(response, monotonic() + self._timeout)
         except (OSError, urllib3.exceptions.HTTPError) as error:
             return NoAnswer(type(_cause(error)).__name__, begun=not _was_unsent(error))
         headers = {name.lower(): value for name, value in response.headers.items()}
