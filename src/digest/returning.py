@@ -17,6 +17,7 @@ from digest.mail.bounces import keeps_refusing
 from digest.readers.settings import leave
 from digest.store import feedback as queries
 from digest.store.readers import Suppression, suppress
+from digest.store.suppressions import BOUNCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,7 +187,7 @@ def _why_suppress(c: Connection, about: About, feedback: Feedback, now: datetime
 
 
 def _origin(feedback: Feedback) -> str:
-    return "complaint" if feedback.event == "complained" else "bounce"
+    return "complaint" if feedback.event == "complained" else BOUNCE
 
 
 def _keeps_refusing(c: Connection, about: About, code: str, now: datetime) -> str:
@@ -207,7 +208,7 @@ def _give_up(app: App, *, dry_run: bool) -> int:
             about = queries.hold(c, number)
             reason = _keeps_refusing(c, about, "", now) if about else ""
             if about and reason:
-                count += suppress(c, about.address_key, Suppression(reason, "bounce", now))
+                count += suppress(c, about.address_key, Suppression(reason, BOUNCE, now))
             if dry_run:
                 c.rollback()
     return count

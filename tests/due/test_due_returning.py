@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -18,6 +19,7 @@ from digest.mail.message import message_id_for
 from digest.mail.verp import verp_address
 from digest.model import IssueState
 from digest.readers.erasure import erase_reader
+from digest.readers.lifting import lift
 from digest.readers.tokens import keyed_hash
 from digest.returning import work_off
 from digest.store import readers, tables
@@ -509,3 +511,43 @@ def test_times_are_kept_in_utc():
     assert Feedback.from_json(feedback.to_json()) == feedback
     with pytest.raises(ValueError, match="a bounce"):
         Feedback("bounced", at)
+
+
+# --- what an operator sees and may undo --------------------------------------------------------
+
+
+def test_an_operator_sees_why_and_lifts_what_a_server_said(at_home):
+    post = Post(at_home)
+    post.tell(delivery_id=post.sent(), **HARD)
+    post.work()
+    code, out, _ = at_home.command("readers", "suppressed")
+    assert code == 0
+    assert "bounce" in out
+    assert "no such address: 550 5.1.1" in out
+    [line] = json.loads(at_home.command("readers", "suppressed", "--json")[1])
+    assert (line["address"], line["origin"]) == (ANN, "bounce")
+
+    code, out, _ = at_home.command("readers", "lift", ANN, "--reason", "she wrote to us")
+    assert (code, out, post.suppressed()) == (0, "This address is mailed again.\n", None)
+    code, out, _ = at_home.command("readers", "lift", ANN, "--reason", "again")
+    assert (code, out) == (2, "This address is not suppressed.\n")
+    assert at_home.command("readers", "lift", "nobody", "--reason", "x")[0] == 2
+
+
+def test_what_a_reader_said_is_not_lifted(at_home):
+    post = Post(at_home)
+    post.tell(event="complained", delivery_id=post.sent())
+    post.work()
+    code, out, _ = at_home.command("readers", "lift", ANN, "--reason", "a mistake")
+    assert code == 2
+    assert "called our mail spam, by complaint" in out
+    assert post.suppressed()
+
+
+def test_after_it_was_lifted_soft_bounces_count_anew(post):
+    bounces(post, *["soft"] * 5)
+    assert lift(post.world.app.store, ANN, "well again", post.world.now).outcome == "lifted"
+    bounces(post, *["soft"] * 4)
+    assert post.suppressed() is None
+    bounces(post, "soft")
+    assert post.suppressed()

@@ -1,4 +1,4 @@
-"""`digest readers`: add, confirm, import, list, unsubscribe, suppress, export, erase."""
+"""`digest readers`: add, confirm, import, list, leave, suppress and lift, export, erase."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digest.cli import own_data
+from digest.cli import own_data, suppressed
 from digest.cli.common import (
     PARTIAL,
     By,
@@ -318,4 +318,5 @@ def _state(line: ListedSubscription, opened_app: App) -> str:
     return line.state
 
 
+suppressed.add_to(app)
 own_data.add_to(app)

@@ -19,6 +19,8 @@ IN_A_ROW = 5
 AT_LEAST = timedelta(days=14)
 #: Of what was accepted so long ago and did not come back: it arrived.
 SILENCE = timedelta(days=3)
+#: An operator's word that a mailbox is well, kept among the events of its last delivery.
+LIFTED = "lifted"
 #: Nothing older says how a mailbox is now.
 LOOKED_BACK = timedelta(days=400)
 
@@ -50,7 +52,7 @@ def keeps_refusing(newest_first: Iterable[Past], now: datetime) -> bool:
 
 
 def _fate(past: Past, now: datetime) -> Literal["arrived", "soft", "open"]:
-    if any(event == "delivered" for event, _ in past.events):
+    if any(event in {"delivered", LIFTED} for event, _ in past.events):
         return "arrived"
     bounces = {kind for event, kind in past.events if event == "bounced"}
     if "soft" in bounces:

@@ -12,6 +12,7 @@ from sqlalchemy import and_, func, insert, select, update
 from digest.mail.bounces import IN_A_ROW, LOOKED_BACK, Past
 from digest.mail.feedback import Feedback
 from digest.model import DeliveryState, IssueState
+from digest.readers.scrub import scrubbed
 from digest.store.dialect import insert_ignore
 from digest.store.tables import deliveries, delivery_events, issues, notices, suppressions
 from digest.store.tables import feedback as table
@@ -246,3 +247,18 @@ def refused_again(c: Connection, since: datetime) -> list[int]:
         )
     )
     return list(c.scalars(query.order_by(d.id)))
+
+
+# --- forgetting --------------------------------------------------------------------------------
+
+
+def forget(c: Connection, address_key: str) -> None:
+    """Forget what was said, in anything that waits, where it may tell of this reader.
+
+    Whose it is would have to be looked up; nothing is lost where it is of another.
+    """
+    waits = table.c.worked_at.is_(None)
+    for number, body in c.execute(select(table.c.id, table.c.body).where(waits)).all():
+        after = {**body, "detail": scrubbed(body.get("detail"), address_key)}
+        if after != body:
+            c.execute(update(table).where(table.c.id == number, waits).values(body=after))
