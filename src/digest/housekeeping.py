@@ -17,10 +17,10 @@ from digest.issues.due import decision_due, verdict
 from digest.mail.worker import death_certificate
 from digest.model import Act, IssueState
 from digest.store import issues as issue_store
+from digest.store import mail_pace, underway
 from digest.store import notices as notice_store
 from digest.store import runs as run_store
 from digest.store import sign_ups as sign_up_store
-from digest.store import underway
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -194,3 +194,13 @@ def forget_strangers(app: App, *, dry_run: bool = False) -> tuple[str, ...]:
             c.rollback()
     counts = {"sign-ups nobody confirmed": sign_ups, "links nobody here asked for": asked}
     return tuple(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def forget_pace(app: App, *, dry_run: bool = False) -> None:
+    """Delete what holds up no mail any more: of a domain that is not written to nobody else does.
+
+    Nothing that anybody has to be told of.
+    """
+    if not dry_run:
+        with app.store.write() as c:
+            mail_pace.forget_past(c, app.clock())

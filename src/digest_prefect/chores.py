@@ -11,6 +11,7 @@ from prefect.deployments import run_deployment
 from digest.housekeeping import (
     decide_overdue,
     end_killed,
+    forget_pace,
     forget_strangers,
     send_notices,
     unfinished,
@@ -66,6 +67,7 @@ def keep_house(run: Run, *, dry_run: bool) -> State[Any]:
         "forget addresses nobody confirmed": lambda: Done(
             forget_strangers(run.app, dry_run=dry_run)
         ),
+        "forget what mailers took up": lambda: _forget_pace(run, dry_run=dry_run),
     }
     # By schedule in any case: Prefect forgets "dry_run = false" of a schedule that is switched off
     # and on, and this gives it back, its own among them.
@@ -118,6 +120,11 @@ def _read_inboxes(run: Run, *, dry_run: bool) -> Done:
 def _work_off(run: Run, *, dry_run: bool) -> Done:
     returned = work_off(run.app, dry_run=dry_run)
     return Done((returned.line,) if returned.line else (), alarms=returned.alarms)
+
+
+def _forget_pace(run: Run, *, dry_run: bool) -> Done:
+    forget_pace(run.app, dry_run=dry_run)
+    return Done()
 
 
 def _decide(run: Run, now: datetime, *, dry_run: bool) -> Done:

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from digest.housekeeping import SETTLING, decide_overdue, end_killed, unfinished
+from digest.config_mailers import FileMailer
+from digest.housekeeping import SETTLING, decide_overdue, end_killed, forget_pace, unfinished
 from digest.mail.worker import working
 from digest.model import IssueState
-from digest.store import tables
+from digest.store import mail_pace, tables
 
 MONDAY = datetime(2026, 11, 16, 8, tzinfo=UTC)
 WAY = [IssueState.APPROVED, IssueState.FROZEN, IssueState.SENDING]
@@ -248,3 +249,23 @@ def test_a_run_on_another_machine_is_not_killed_from_here(world):
     assert end_killed(world.app, world.now) == ()
     world.later(hours=2)
     assert end_killed(world.app, world.now) == (run,)
+
+
+# --- what held up mails ------------------------------------------------------------------------
+
+
+def test_pace_and_waits_of_days_ago_are_not_kept(any_world):
+    paced = FileMailer(kind="file", domains={"*": ["9/day"]})
+
+    def rows():
+        with any_world.app.store.read() as c:
+            both = (tables.mail_paces, tables.mail_waits)
+            return [len(c.execute(select(table)).all()) for table in both]
+
+    with any_world.app.store.write() as c:
+        mail_pace.spend(c, "smtp", paced, {"a.example": 1}, any_world.now)
+        mail_pace.note_wait(c, "smtp", "a.example", "busy", any_world.now)
+    for hours, dry_run, left in [(24, False, [1, 1]), (240, True, [1, 1]), (0, False, [0, 0])]:
+        any_world.later(hours=hours)
+        forget_pace(any_world.app, dry_run=dry_run)
+        assert rows() == left
