@@ -14,6 +14,7 @@ from __future__ import annotations
 import binascii
 import re
 from contextlib import suppress
+from io import IncrementalNewlineDecoder
 from itertools import chain
 from smtplib import SMTPException
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 #: What may stand between < and > in a command without quoting.
 _PLAIN_PATH = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-_BARE_CR = re.compile(rb"\r[^\n]")
+_LEADING_DOT = re.compile(rb"\n\.")
 #: The line that ends a body.
 _END = b".\r\n"
 
@@ -208,12 +209,12 @@ def _stuffed(message: bytes) -> bytes:
     """
     if not _ends_its_lines(message):
         message = _LINE_END.sub(b"\r\n", message).removesuffix(b"\r\n") + b"\r\n"
-    body = message.replace(b"\r\n.", b"\r\n..")
+    body = _LEADING_DOT.sub(b"\n..", message)
     return b"." + body if body.startswith(b".") else body
 
 
 def _ends_its_lines(message: bytes) -> bool:
-    """Whether each line ends in CRLF: as many CR as LF, and no CR without its LF."""
-    if message.count(b"\r") != message.count(b"\n") or not message.endswith(b"\r\n"):
-        return False
-    return not _BARE_CR.search(message)
+    """Whether each line ends in CRLF, the last one too; told in a fraction of a pattern's time."""
+    lines = IncrementalNewlineDecoder(None, translate=False)
+    lines.decode(message.decode("latin-1"), final=True)
+    return lines.newlines == "\r\n" and message.endswith(b"\r\n")
