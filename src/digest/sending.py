@@ -21,7 +21,7 @@ from digest.issues.freeze import freeze_issue
 from digest.mail.deliver import Shift, deliver
 from digest.mail.gate import Rules
 from digest.mail.letters import Letters
-from digest.mail.proving import look_up as look_up_deliveries
+from digest.mail.proving import Inquiry, prove
 from digest.mail.worker import death_certificate, working
 from digest.model import Account, Act, DeliveryState, IssueState
 from digest.store import accounts
@@ -80,10 +80,18 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """How a caller follows a delivery: told of each one, and asked whether to stop."""
+    """How a caller follows a delivery: told of each one, and asked whether to stop.
+
+    What is held up for no longer than `patience` is waited for.
+    """
 
     progress: Callable[[], None] = lambda: None
     should_stop: Callable[[], bool] = lambda: False
+    patience: timedelta = timedelta(0)
+
+
+#: For whoever can wait: what a pace by the minute holds up, and a server that is asked again soon.
+PATIENCE = timedelta(minutes=2)
 
 
 def send(app: App, request: Request, act: Act, watch: Watch | None = None) -> Sent:
@@ -159,19 +167,15 @@ def deliver_batch(
     watch: Watch | None = None,
     *,
     most: int | None = None,
-    patience: timedelta = timedelta(0),
 ) -> Sent:
-    """Deliver what is due of an issue that is being sent, `most` at a time; close it at its end.
-
-    What is held up for no longer than `patience` is waited for.
-    """
+    """Deliver what is due of an issue that is being sent, `most` at a time; close it at its end."""
     watch = watch or Watch()
     _take_back(app, issue_id)
     issue = _get(app, issue_id)
     newsletter = newsletter_of(app.config, issue.newsletter)
-    slug, folder = newsletter.mailer, app.var / "run"
-    _prove(app, issue_id, slug)
-    with working(folder, secrets.token_hex(4)) as worker:
+    slug = newsletter.mailer
+    with working(app.var / "run", secrets.token_hex(4)) as worker:
+        _prove(app, issue, worker)
         shift = Shift(
             store=app.store,
             new_mailer=partial(app.mailer, slug),
@@ -179,14 +183,12 @@ def deliver_batch(
             traits=app.mailer(slug).traits,
             mailer_key=app.mailer_key(slug),
             rules=_rules(app, newsletter),
-            patience=patience,
-            letters=Letters(
-                app.config.site, newsletter, issue, app.secret, app.clock, app.signer(newsletter)
-            ),
+            letters=_letters(app, issue),
             worker=worker,
             clock=app.clock,
             should_stop=watch.should_stop,
             progress=watch.progress,
+            patience=watch.patience,
         )
         report = deliver(shift, issue.id, most=most)
     issue = _close(app, issue, report)
@@ -194,6 +196,12 @@ def deliver_batch(
     sent = _sent(app, issue, note or _standing(app, issue), tried=report.tried)
     more = report.more and issue.state is IssueState.SENDING
     return replace(sent, more=more, unreachable=report.unreachable, in_doubt=report.in_doubt)
+
+
+def _letters(app: App, issue: Issue) -> Letters:
+    newsletter = newsletter_of(app.config, issue.newsletter)
+    signer = app.signer(newsletter)
+    return Letters(app.config.site, newsletter, issue, app.secret, app.clock, signer)
 
 
 def _rules(app: App, newsletter: Newsletter) -> Rules:
@@ -256,6 +264,7 @@ def hasten(app: App, issue_id: int, act: Act) -> None:
             return
         ledger.retry_failed(c, issue_id, act.at)
         ledger.end_waiting(c, issue_id)
+        issue_store.set_wait(c, issue_id, None)
         _reopen(c, issue, act)
 
 
@@ -302,8 +311,8 @@ def look_up(app: App, issue_id: int, act: Act) -> int:
     What it never had is pending again.
     """
     _take_back(app, issue_id)
-    slug = newsletter_of(app.config, _get(app, issue_id).newsletter).mailer
-    count = _prove(app, issue_id, slug)
+    with working(app.var / "run", secrets.token_hex(4)) as worker:
+        count = _prove(app, _get(app, issue_id), worker)
     with app.store.write() as c:
         issue = issue_store.get_issue(c, issue_id, lock=True)
         if issue.state is IssueState.CANCELLED:
@@ -312,10 +321,21 @@ def look_up(app: App, issue_id: int, act: Act) -> int:
     return count
 
 
-def _prove(app: App, issue_id: int, slug: str) -> int:
+def _prove(app: App, issue: Issue, worker: str) -> int:
+    slug = newsletter_of(app.config, issue.newsletter).mailer
     mailer = app.mailer(slug)
     try:
-        return look_up_deliveries(app.store, mailer, app.mailer_key(slug), issue_id, app.clock)
+        return prove(
+            Inquiry(
+                store=app.store,
+                mailer=mailer,
+                mailer_key=app.mailer_key(slug),
+                letters=_letters(app, issue),
+                issue_id=issue.id,
+                worker=worker,
+                clock=app.clock,
+            )
+        )
     finally:
         mailer.close()
 

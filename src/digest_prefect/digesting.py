@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("digest.flows")
 
-#: Recipients in one task: small enough to see it move, large enough to cost nothing.
-BATCH = 500
+#: Recipients in one task, and seconds: short enough to see it move, long enough to cost nothing.
+BATCH = 5000
+SECONDS = 30
 
 #: Nothing is left to be done about an issue in these states.
 _OVER = (IssueState.DONE, IssueState.SKIPPED, IssueState.REJECTED, IssueState.CANCELLED)
@@ -263,7 +265,9 @@ def _batch(run: Run, issue_id: int, faults: list[str]) -> bool:
     Where the mailer could certainly not be reached, it is worth another try soon; `faults`
     keeps why, for the tries may end with nothing left that is due.
     """
-    sent = sending.deliver_batch(run.app, issue_id, most=BATCH)
+    ends = monotonic() + SECONDS
+    watch = sending.Watch(should_stop=lambda: monotonic() > ends, patience=sending.PATIENCE)
+    sent = sending.deliver_batch(run.app, issue_id, watch, most=BATCH)
     log.info("issue %s: tried %s, %s submitted", issue_id, sent.tried, sent.account.submitted)
     if sent.unreachable:
         faults.append(sent.note)
@@ -299,7 +303,9 @@ def _finish(run: Run, sent: Sent, faults: list[str]) -> State[Any]:
         return ended(run, "Waiting", message, outcome="partial")
     if issue.state is IssueState.SENDING and sent.next_due is not None:
         at = sent.next_due.astimezone(run.app.config.site.zone)
-        message = f"{sent.account.open} deliveries wait until {at:%H:%M}; housekeeping goes on"
+        why = f" ({issue.waits_why})" if issue.waits_why else ""
+        waiting = f"{sent.account.open} deliveries wait until {at:%a %d %b %H:%M}{why}"
+        message = f"{waiting}; housekeeping goes on"
         if faults:
             return failed(run, f"{faults[-1]}; {message}, or press Retry")
         return ended(run, "Waiting", message, outcome="partial")

@@ -264,7 +264,7 @@ def send(
     Example: digest send weekly
     """
     from digest.model import Act
-    from digest.sending import Watch
+    from digest.sending import PATIENCE, Watch
     from digest.sending import send as send_step
 
     with opened(home) as app:
@@ -290,7 +290,7 @@ def send(
         with recorded(app, "send", by, **_parameters(request)) as run:
             act = Act(who(by), app.clock(), "digest send")
             with progress("delivering") as step, stop_gently() as stopping:
-                sent = send_step(app, request, act, Watch(step, stopping))
+                sent = send_step(app, request, act, Watch(step, stopping, PATIENCE))
             _record(run, sent)
         _end_with(app, sent, as_json=as_json)
 
@@ -359,7 +359,8 @@ def deliver(
                 count = sending.retry_failed(app, issue, act)
                 note(f"{count} failed deliveries are pending again.")
             with delivering(app, issue) as step, stop_gently() as stopping:
-                sent = sending.send_issue(app, issue, act, sending.Watch(step, stopping))
+                watch = sending.Watch(step, stopping, sending.PATIENCE)
+                sent = sending.send_issue(app, issue, act, watch)
             _record(run, sent)
         _end_with(app, sent, as_json=as_json, account_only=True)
 

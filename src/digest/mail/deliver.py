@@ -8,7 +8,6 @@ waits behind another connection. So a crash leaves at most one request on each c
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import deque
 from dataclasses import dataclass, field
@@ -20,8 +19,10 @@ from digest.errors import Unavailable, Uncertain
 from digest.mail.decisions import decide
 from digest.mail.gate import Braked, Gate, Open, Shut
 from digest.mail.hands import Hands, Order
+from digest.mail.leases import LEASE, Leases
 from digest.mail.policy import MessageError
 from digest.mail.rates import domain_of
+from digest.mail.requests import request_key
 from digest.model import DeliveryState, Receipt
 from digest.store import accounts
 from digest.store import deliveries as ledger
@@ -46,16 +47,12 @@ BATCH = 500
 #: So many requests in a row for which the mailer was not there, or gave no answer, end the
 #: shift: the rest would only use up their attempts, or be in doubt as well.
 UNREACHABLE = 3
-#: For how long a worker on another machine is believed to live after it last said so, and how
-#: often it does. Their clocks may differ by less than that.
-LEASE = timedelta(minutes=5)
+#: How often a worker says that it lives; see LEASE.
 BEAT = timedelta(minutes=1)
 #: In seconds: how often it is looked whether somebody stopped the issue while nothing is done.
 LOOK = 1.0
 #: In seconds: the shortest pause.
 BLINK = 0.02
-#: What is leased for a domain that must wait is kept for so long, or else given back.
-SOON = timedelta(seconds=5)
 #: In seconds: how long the mailer is left alone after it was not there once, twice, ...
 BACK_OFF = (0.5, 2.0)
 
@@ -129,16 +126,8 @@ class _Clerk:
     shift: Shift
     issue_id: int
     most: int | None
-    #: Leased; then their mails are made. `lanes` are leased too: their domains must wait a moment.
-    claimed: deque[Claimed] = field(default_factory=deque)
-    lanes: dict[str, deque[Claimed]] = field(default_factory=dict)
+    #: Whose mails are made.
     ready: deque[_Ready] = field(default_factory=deque)
-    #: Leased, and to be given back: their domains must wait for longer.
-    unwanted: list[Claimed] = field(default_factory=list)
-    #: Where the next claim goes on; whether nothing lay beyond, and domains passed over.
-    after: int = 0
-    drained: bool = False
-    passed_over: frozenset[str] = frozenset()
     requests: int = 0
     under_way: int = 0
     begun: int = 0
@@ -163,6 +152,7 @@ class _Clerk:
     def __post_init__(self) -> None:
         shift = self.shift
         self.hands: Hands[Claimed] = Hands(shift.new_mailer, shift.connections)
+        self.leases = Leases(shift.store, self.issue_id, shift.worker)
         self.gate = Gate(shift.rules, shift.mailer_key, self.issue_id)
         self.opening: Opening = Open()
         self.held: dict[str, datetime] = {}
@@ -180,8 +170,7 @@ class _Clerk:
             self._wind_up()
             raise
         finally:
-            with shift.store.write() as c:
-                ledger.release(c, self.issue_id, shift.worker, shift.clock())
+            self.leases.end(shift.clock())
             self.hands.close()
         return Report(
             self.tried,
@@ -199,7 +188,7 @@ class _Clerk:
         answers = self._answers(self._await())
         self._look()
         candidates = self._candidates()
-        if answers or candidates or self.unwanted:
+        if answers or candidates or self.leases.unwanted:
             self._write(answers, candidates)
         if self.surprise is not None:
             raise self.surprise
@@ -253,7 +242,7 @@ class _Clerk:
     @property
     def _empty(self) -> bool:
         """Nothing is left that could begin, now or once its domain may be written to."""
-        return self.drained and not (self.ready or self.claimed or self.lanes)
+        return self.leases.drained and not (self.ready or self.leases.kept)
 
     def _await(self) -> list[Done[Claimed]]:
         """What the connections did; waits for it unless something else can be begun."""
@@ -270,12 +259,13 @@ class _Clerk:
             return True
         now = self.shift.clock()
         until, self.why = self._next_moment()
-        if until is None or until - now > self.shift.patience:
+        patience = self.shift.patience if self.why else timedelta(0)
+        if until is None or until - now > patience:
             self.waits_until = until if self.why else None
             return False
         sleep(min(LOOK, max(BLINK, (until - now).total_seconds())))
         # What waited for a time may be due by then.
-        self.drained = False
+        self.leases.drained = False
         with self.shift.store.read() as c:
             self.stopped = not ledger.is_sending(c, self.issue_id)
         return True
@@ -284,7 +274,7 @@ class _Clerk:
         """When something may begin again, where nothing can now, and what holds it up."""
         if isinstance(self.opening, Shut) and not self._empty:
             return self.opening.until, self.opening.why
-        if self.held and (self.lanes or self.passed_over):
+        if self.held and self.leases.waiting:
             return min(self.held.values()), "all that is left is for domains that must wait"
         with self.shift.store.read() as c:
             return accounts.next_due(c, self.issue_id), ""
@@ -301,74 +291,26 @@ class _Clerk:
 
     def _make_ahead(self) -> None:
         """Make the mails that the connections will want next, while they are busy."""
-        ahead = self.shift.connections * self.shift.traits.batch
+        shift = self.shift
+        ahead = shift.connections * shift.traits.batch
         while len(self.ready) < ahead and self._goes_on and isinstance(self.opening, Open):
-            claimed = self._next_claimed()
+            claimed = self.leases.next(self.held, shift.clock(), self._wanted)
             if claimed is None:
                 return
             try:
-                mail = self.shift.letters.make(claimed, self.variants[claimed.variant_id])
+                mail = shift.letters.make(claimed, self.variants[claimed.variant_id])
             except MessageError as error:
                 self._cannot_be_made(claimed, error)
             else:
                 self.ready.append(_Ready(claimed, mail))
 
-    def _next_claimed(self) -> Claimed | None:
-        """The next that is leased and whose domain need not wait; leases more where none is."""
-        for domain in [domain for domain in self.lanes if domain not in self.held]:
-            lane = self.lanes[domain]
-            claimed = lane.popleft()
-            if not lane:
-                del self.lanes[domain]
-            return claimed
-        while self.claimed or self._claim():
-            claimed = self.claimed.popleft()
-            if not self.held or (domain := domain_of(claimed.address_key)) not in self.held:
-                return claimed
-            self._set_aside(claimed, domain)
-        return None
-
-    def _set_aside(self, claimed: Claimed, domain: str) -> None:
-        soon = self.held[domain] - self.shift.clock() <= SOON
-        if soon:
-            self.lanes.setdefault(domain, deque()).append(claimed)
-        else:
-            self.unwanted.append(claimed)
-            self.passed_over |= {domain}
-
-    def _claim(self) -> bool:
-        """Lease some more; whether there were any."""
-        # Again where a domain that was passed over need not wait any more.
-        if self.drained and not self.passed_over - self.held.keys():
-            return False
-        shift, now = self.shift, self.shift.clock()
-        most = max(BATCH, 2 * shift.connections * shift.traits.batch)
-        if self.most is not None:
-            leased = len(self.ready) + sum(map(len, self.lanes.values()))
-            most = min(most, self.most - self.begun - leased)
-            if most <= 0:
-                return False
-        barring = self.held.keys() | self.lanes.keys()
-        with shift.store.write() as c:
-            ledger.put_back(c, self.unwanted, shift.worker, now)
-            found = ledger.claim(
-                c,
-                self.issue_id,
-                shift.worker,
-                now=now,
-                until=now + LEASE,
-                most=most,
-                after=self.after,
-                barring=barring,
-            )
-        self.unwanted.clear()
-        # What became due again before the place where we are: once more from the start.
-        at_start = self.after == 0
-        self.after = found[-1].id if found else 0
-        self.passed_over = (self.passed_over if not at_start else frozenset()) | barring
-        self.drained = not found and at_start
-        self.claimed.extend(found)
-        return bool(found) or (not at_start and self._claim())
+    @property
+    def _wanted(self) -> int:
+        """How many to lease at a time."""
+        usual = max(BATCH, 2 * self.shift.connections * self.shift.traits.batch)
+        if self.most is None:
+            return usual
+        return min(usual, self.most - self.begun - len(self.ready) - self.leases.kept)
 
     def _cannot_be_made(self, claimed: Claimed, error: MessageError) -> None:
         shift = self.shift
@@ -397,8 +339,7 @@ class _Clerk:
             words = ledger.begin(c, self.issue_id, starts, shift.worker, submission)
             going = [one.claimed for one in admitted.now if words[one.claimed.id] == "go"]
             self.gate.count(c, going, now)
-            ledger.put_back(c, self.unwanted, shift.worker, now)
-        self.unwanted.clear()
+            self.leases.give_back(c, now)
         self._give(requests, words)
         self._put_off(admitted.later)
 
@@ -426,7 +367,7 @@ class _Clerk:
         for one in reversed(later):
             domain = domain_of(one.claimed.address_key)
             if domain in self.held:
-                self._set_aside(one.claimed, domain)
+                self.leases.set_aside(one.claimed, self.held, now)
             else:
                 self.ready.appendleft(one)
 
@@ -489,12 +430,6 @@ class _Clerk:
     def _tell_tried(self) -> None:
         self.tried += 1
         self.shift.progress()
-
-
-def request_key(worker: str, number: int, now: datetime) -> str:
-    """A request's own name, no other's; it begins with when it was made, in seconds of POSIX."""
-    name = hashlib.sha256(f"{worker}:{number}".encode()).hexdigest()[:32]
-    return f"{int(now.timestamp())}-{name}"
 
 
 def _not_there(outcome: Outcome) -> str:
