@@ -170,8 +170,10 @@ class _Clerk:
             self._wind_up()
             raise
         finally:
-            self.leases.end(shift.clock())
-            self.hands.close()
+            try:
+                self.leases.end(shift.clock())
+            finally:
+                self.hands.close()
         return Report(
             self.tried,
             self.fault,

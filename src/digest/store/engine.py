@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 #: In place of a URL: the PostgreSQL that `digest up` runs.
 EMBEDDED = "embedded"
 
+#: So long may a transaction do nothing on PostgreSQL. Freezing renders within one.
+IDLE_SECONDS = 600
+
 #: How long a writer waits for another one, in seconds.
 BUSY_SECONDS = 60
 
@@ -76,7 +79,13 @@ def open_store(settings: StoreSettings, home: Path, url: str | None = None) -> S
     target = make_url(embedded_url(home) if named == EMBEDDED else named)
     if target.get_backend_name() == "sqlite":
         return Store(_sqlite(target, home, settings.synchronous))
-    return Store(_engine(target.set(drivername="postgresql+psycopg"), pool_pre_ping=True))
+    # A process that is frozen within a transaction, with its machine say, holds up all others.
+    options = {"options": f"-c idle_in_transaction_session_timeout={IDLE_SECONDS * 1000}"}
+    return Store(
+        _engine(
+            target.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=options
+        )
+    )
 
 
 def embedded_url(home: Path) -> str:
