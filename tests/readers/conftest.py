@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from digest.config import Config
+from digest.mail.feedback import Feedback
 from digest.store import tables
 
 if TYPE_CHECKING:
@@ -228,6 +229,19 @@ class Holdings:
             at=NOW,
             detail=f"mailbox {address.partition('@')[0].upper()} is full",
         )
+        told = Feedback("bounced", NOW, "soft", "552", f"{address.split('@')[0]} is full")
+        for number, (body, became) in enumerate(((told.to_json(), None), (None, "bounced"))):
+            self.put(
+                c,
+                tables.feedback,
+                source="inbox:bounces",
+                event_id=f"{delivery}.{number}",
+                received_at=NOW,
+                body=body,
+                worked_at=NOW if became else None,
+                became=became,
+                delivery_id=delivery if became else None,
+            )
         self.put(
             c,
             tables.reservations,

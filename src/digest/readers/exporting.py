@@ -8,7 +8,7 @@ Its keys, each always there; times are ISO 8601 in UTC, what is unknown is null:
   (event, at, form, text, interests, rhythm)
 - `sign_ups`: asked_at, confirmed_at, form, text, wishes (newsletter, interests, rhythm)
 - `issues`: newsletter, scope, period, subject, address it went to, state, at, code, reason, and
-  `events`: what became known afterwards (event, at, code, detail)
+  `events`: what became known afterwards (event, kind, at, code, detail)
 - `notices`, mails outside any issue: kind, newsletter, asked_at, state, at, code, reason
 - `posts` that were or will be in the reader's mails: title, url, newsletter, scope, period
 - `overflow`, posts that the weekly cap kept back: title, url, newsletter, at

@@ -13,6 +13,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from digest.model import DeliveryState, Interests, Rhythm
 from digest.readers.scrub import scrubbed, without_address
+from digest.store import feedback
 from digest.store.dialect import address_domain
 from digest.store.reserving import release_posts
 from digest.store.tables import (
@@ -192,7 +193,10 @@ def _hash_notices(c: Connection, known: Known, now: datetime) -> int:
         .values(state=DeliveryState.CANCELLED, reason=ERASED, worker=None, state_at=now)
     )
     hashed = {"address": known.address_hash, "address_key": known.address_hash}
-    return c.execute(update(notices).where(theirs).values(hashed)).rowcount
+    count = c.execute(update(notices).where(theirs).values(hashed)).rowcount
+    # What came back about them is held after the mails themselves, and before suppressions.
+    feedback.forget(c, known.address_key)
+    return count
 
 
 def _scrub(

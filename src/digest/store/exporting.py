@@ -102,7 +102,7 @@ def all_deliveries(c: Connection, subscriber_id: int) -> list[Record]:
 def all_events(c: Connection, subscriber_id: int) -> list[Record]:
     e = delivery_events.c
     query = (
-        select(e.delivery_id, e.event, e.at, e.code, e.detail)
+        select(e.delivery_id, e.event, e.kind, e.at, e.code, e.detail)
         .join(deliveries, deliveries.c.id == e.delivery_id)
         .where(deliveries.c.subscriber_id == subscriber_id)
     )

@@ -114,7 +114,7 @@ def find(c: Connection, feedback: Feedback, *, held: bool = True) -> About | Non
         row = _delivery(c, where, held=held) if known else None
         if row and feedback.message_id in {"", row.message_id}:
             return _about(row)
-    return _find_notice(c, feedback)
+    return _find_notice(c, feedback, held=held)
 
 
 def _delivery(c: Connection, where: ColumnElement[bool], *, held: bool) -> Row[Any] | None:
@@ -134,13 +134,14 @@ def _by_receipt(feedback: Feedback) -> ColumnElement[bool]:
     return and_(said_to, deliveries.c.remote_id == feedback.remote_id)
 
 
-def _find_notice(c: Connection, feedback: Feedback) -> About | None:
+def _find_notice(c: Connection, feedback: Feedback, *, held: bool) -> About | None:
     n = notices.c
     for known, where in (
         (feedback.message_id, n.message_id == feedback.message_id),
         (feedback.remote_id, n.remote_id == feedback.remote_id),
     ):
-        key = c.scalar(select(n.address_key).where(where).limit(1)) if known else None
+        query = select(n.address_key).where(where).limit(1)
+        key = c.scalar(query.with_for_update() if held else query) if known else None
         if key is not None:
             return About(key)
     return None
