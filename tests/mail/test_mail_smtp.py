@@ -79,6 +79,7 @@ FAILURES = [
     ("DATA", "354 go on\r\n421 4.4.2 too slow", Throttled, False),
     ("end", "554 5.7.1 spam", Refused, False),
     ("end", "552 too large", Refused, False),
+    ("end", "503 5.5.1 out of step", Unavailable, False),
     ("end", "452 4.3.1 disk full", Throttled, False),
     ("end", "550 5.4.5 daily quota exceeded", Throttled, False),
     ("end", CLOSING, Throttled, False),

@@ -159,10 +159,12 @@ def _refused_us(reply: Reply) -> Outcome:
     return Unavailable(reason)
 
 
-def _turned_down(reason: str, reply: Reply) -> Throttled | Refused | None:
+def _turned_down(reason: str, reply: Reply) -> Throttled | Unavailable | Refused | None:
     """Read a reply about the message; None where it is no refusal."""
     if reply.number in _NOT_NOW or _is_our_limit(reply):
         return _throttled(reason, reply)
+    if reply.number == OUT_OF_STEP:
+        return Unavailable(reason, reply.code)
     return Refused(reason, reply.code) if reply.number in _NEVER else None
 
 
