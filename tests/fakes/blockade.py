@@ -7,11 +7,15 @@ state that tells which, and is in doubt only where an answer was lost.
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import signal
+import sqlite3
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email import message_from_bytes
@@ -151,13 +155,42 @@ class Blockade:
 
     def until_taken(self, count: int) -> None:
         """Wait until the relay has accepted so many."""
-        while len(self.relay.taken()) < count:
-            time.sleep(0.001)
+        for _ in range(10_000):
+            if len(self.relay.taken()) >= count:
+                return
+            time.sleep(0.002)
+        raise AssertionError(f"so many were never sent: {self.balance()} {self.errors()}")
+
+    def freeze(self, pid: int) -> None:
+        """Let a process stand still; not within a transaction, which would stop all others too."""
+        while True:
+            os.kill(pid, signal.SIGSTOP)
+            if not self._is_writing():
+                return
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.003)
+
+    def _is_writing(self) -> bool:
+        if self.url:
+            others = "datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
+            # It may have said something that was not read yet.
+            time.sleep(0.05)
+            return self.count(f"SELECT count(*) FROM pg_stat_activity WHERE {others}") > 0
+        try:
+            with closing(sqlite3.connect(self.home / "var" / "digest.db", timeout=0)) as database:
+                database.execute("BEGIN IMMEDIATE")
+                database.rollback()
+        except sqlite3.OperationalError:
+            return True
+        return False
 
     # --- being killed ---
 
     def killed_at(self, step: str, number: int, begin: Callable[[], int]) -> bool:
-        """Run, and kill it when the relay comes to a step so often; whether it came to it."""
+        """Run, and kill it when the relay comes to a step so often; whether it came to it.
+
+        Of several that run it kills whose mail came to the step.
+        """
         seen = Counter[str]()
         lock = threading.Lock()
 
@@ -167,6 +200,8 @@ class Blockade:
                 mine = now_at == step and seen[step] == number
             if mine:
                 self._begun.wait(10)
+                if len(self.pids) > 1 and recipient:
+                    self._victim = self._sender_to(recipient)
                 self._kill()
 
         self.relay.at_step = at_step
@@ -223,6 +258,11 @@ class Blockade:
         self.kills += ended[0] == -9
         self.balance()
         return ended[0] == -9
+
+    def _sender_to(self, recipient: str) -> int:
+        """The process that submits a recipient's mail, by the name of the worker."""
+        query = f"SELECT worker FROM deliveries WHERE address = '{recipient}'"
+        return int(self.rows(query)[0][0].split(":")[1])
 
     def _kill(self) -> None:
         for pid in self.pids if self.power_cut else [self._victim]:
