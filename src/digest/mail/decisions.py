@@ -3,7 +3,7 @@
 | answer | next state | the address | the mailer |
 |---|---|---|---|
 | receipt | submitted | | |
-| throttled, all of the mailer | pending, later, as if never tried | kept | waits |
+| throttled, all of the mailer | pending, later; failed once attempts are used up | kept | waits |
 | throttled, the domain | pending, later; failed once attempts are used up | kept | in part waits |
 | throttled, unavailable | pending, later; failed once attempts are used up | kept | goes on |
 | refused at RCPT: no such mailbox | refused, bounced | suppressed | goes on |
@@ -114,12 +114,9 @@ def decide(outcome: Outcome, *, delivery_id: int, attempts: int, now: datetime) 
             return Decision(
                 DeliveryState.PENDING, attempts, outcome.reason, outcome.code, stop_mailer=True
             )
-        case Throttled(reach="mailer"):
-            # About all of its mails: it does not count against this one.
-            pause = _pause(outcome, delivery_id, attempts + 1)
-            later = _later(outcome, attempts, now + pause)
-            return replace(later, reach="mailer", asked=outcome.retry_after)
         case Throttled():
+            # It counts against this one even where it is said of all: what a server says to one
+            # mail alone, again and again, would hold up the others for ever.
             pause = _pause(outcome, delivery_id, attempts + 1)
             later = _later(outcome, attempts + 1, now + pause)
             return replace(later, reach=outcome.reach, asked=outcome.retry_after)
