@@ -520,11 +520,11 @@ def test_an_operator_sees_why_and_lifts_what_a_server_said(at_home):
     post = Post(at_home)
     post.tell(delivery_id=post.sent(), **HARD)
     post.work()
-    code, out, _ = at_home.command("readers", "suppressed")
+    code, out, _ = at_home.command("readers", "list", "--suppressed")
     assert code == 0
     assert "bounce" in out
     assert "no such address: 550 5.1.1" in out
-    [line] = json.loads(at_home.command("readers", "suppressed", "--json")[1])
+    [line] = json.loads(at_home.command("readers", "list", "--suppressed", "--json")[1])
     assert (line["address"], line["origin"]) == (ANN, "bounce")
 
     code, out, _ = at_home.command("readers", "lift", ANN, "--reason", "she wrote to us")

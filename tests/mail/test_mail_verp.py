@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from digest.mail.addresses import Address, parse_address
-from digest.mail.verp import LONGEST_LOCAL, has_room, read_verp, verp_address
+from digest.mail.verp import LONGEST_LOCAL, has_room, read_verp, verp_address, verp_problems
 
 SECRET = bytes(range(32))
 BOUNCES = "bounces@example.org"
@@ -56,3 +58,13 @@ def test_a_token_of_another_site_means_nothing():
 def test_any_text_is_read(text):
     assert read_verp(SECRET, text) is None
     assert read_verp(SECRET, f"{text}+{'0' * 30}@example.org") is None
+
+
+def test_check_tells_of_a_bounce_address_without_room():
+    def said(**about):
+        newsletter = SimpleNamespace(bounce_address=f"{'b' * 34}@example.org", **about)
+        return [str(one) for one in verp_problems({"weekly": newsletter}, "{}.toml".format)]
+
+    [told] = said(verp=True)
+    assert told.startswith("weekly.toml: newsletters.weekly.bounce_address: verp needs one")
+    assert said(verp=False) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from digest.cli.common import Home, Json, finish, say, show
@@ -34,6 +35,7 @@ def _problems(home: Home) -> list[Problem]:
     from digest.alerts import alert_problems
     from digest.errors import ConfigError
     from digest.issues.render import folder_problems, template_problems
+    from digest.mail.verp import verp_problems
     from digest.settings import file_of, find_home, load_config, missing_flows
     from digest.social.checking import template_problems as social_problems
 
@@ -48,6 +50,7 @@ def _problems(home: Home) -> list[Problem]:
     found = [
         *flows,
         *alert_problems(config.alerts, file_of(folder, "alerts")),
+        *verp_problems(config.newsletters, partial(file_of, folder, "newsletters")),
         *template_problems(folder / "templates", config),
         *social_problems(folder / "templates", config),
     ]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digest.cli import own_data, suppressed
+from digest.cli import own_data
+from digest.cli import suppressed as suppressed_readers
 from digest.cli.common import (
     PARTIAL,
     By,
@@ -274,6 +275,9 @@ def import_(
 @app.command("list")
 def list_(
     newsletter: Annotated[str | None, typer.Option("--newsletter", help="Only this one.")] = None,
+    suppressed: Annotated[
+        bool, typer.Option("--suppressed", help="Instead, who is never mailed, and why.")
+    ] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -281,10 +285,16 @@ def list_(
 
     Example: digest readers list --newsletter weekly
     """
+    from digest.errors import UsageError
     from digest.issues.compose import newsletter_of
     from digest.readers.subscriptions import list_subscribers
 
+    if suppressed and newsletter:
+        raise UsageError("an address is suppressed for all newsletters; leave out --newsletter")
     with opened(home) as opened_app:
+        if suppressed:
+            suppressed_readers.list_suppressed(opened_app, as_json=as_json)
+            return
         if newsletter:
             newsletter_of(opened_app.config, newsletter)
         listed = list(list_subscribers(opened_app.store, newsletter=newsletter))
@@ -318,5 +328,5 @@ def _state(line: ListedSubscription, opened_app: App) -> str:
     return line.state
 
 
-suppressed.add_to(app)
+suppressed_readers.add_to(app)
 own_data.add_to(app)

@@ -1,4 +1,4 @@
-"""`digest readers suppressed` and `digest readers lift`: who is never mailed, and why."""
+"""`digest readers list --suppressed` and `digest readers lift`: who is never mailed, and why."""
 
 from __future__ import annotations
 
@@ -10,29 +10,21 @@ import typer
 from digest.cli.common import By, Home, Json, finish, opened, recorded, say, show, table, when
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from digest.bootstrap import App
 
 
-def suppressed(home: Home = None, as_json: Json = False) -> None:
-    """List the addresses that are never mailed again, each with reason and origin.
-
-    Example: digest readers suppressed
-    """
+def list_suppressed(app: App, *, as_json: bool) -> None:
+    """All of them, the latest first."""
     from digest.store.suppressions import listed
 
-    with opened(home) as app:
-        with app.store.read() as c:
-            found = list(listed(c))
-        if as_json:
-            show([asdict(one) for one in found])
-            return
-
-        def rows() -> Iterator[tuple[str, ...]]:
-            for one in found:
-                yield one.address, when(one.at, app.config), one.origin, one.reason
-
-        table(list(rows()), ("address", "since", "by", "reason"))
-        say(f"{len(found)} addresses.")
+    with app.store.read() as c:
+        found = list(listed(c))
+    if as_json:
+        show([asdict(one) for one in found])
+        return
+    rows = [(one.address, when(one.at, app.config), one.origin, one.reason) for one in found]
+    table(rows, ("address", "since", "by", "reason"))
+    say(f"{len(found)} addresses.")
 
 
 def lift(
@@ -63,5 +55,4 @@ def lift(
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(suppressed)
     app.command()(lift)

@@ -9,6 +9,14 @@ from __future__ import annotations
 
 import hmac
 import re
+from typing import TYPE_CHECKING
+
+from digest.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from digest.config import Newsletter
 
 #: RFC 5321, 4.5.3.1.1.
 _LONGEST_LOCAL = 64
@@ -24,6 +32,21 @@ LONGEST_LOCAL = _LONGEST_LOCAL - 1 - _TOKEN_LENGTH
 def has_room(bounce_address: str) -> bool:
     """Whether a token fits into this address; else all mails bounce to one."""
     return len(bounce_address.rpartition("@")[0]) <= LONGEST_LOCAL
+
+
+def verp_problems(
+    newsletters: Mapping[str, Newsletter], file_of: Callable[[str], str]
+) -> list[Problem]:
+    """Newsletters whose mails should each have a bounce address of their own, and cannot."""
+    message = (
+        f"verp needs one of at most {LONGEST_LOCAL} characters before the @;"
+        " shorten it, or set verp = false"
+    )
+    return [
+        Problem(file_of(slug), f"newsletters.{slug}.bounce_address", message)
+        for slug, newsletter in newsletters.items()
+        if newsletter.verp and not has_room(newsletter.bounce_address)
+    ]
 
 
 def verp_address(bounce_address: str, secret: bytes, delivery_id: int) -> str:
