@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from digest.errors import Unauthorized, Unavailable, UsageError
 from digest.issues.compose import newsletter_of
 from digest.links import TEST_TOKEN
+from digest.mail import rates
 from digest.mail.addresses import AddressProblem, parse_address
 from digest.mail.decisions import FIRST_PAUSE, decide
 from digest.mail.letters import domain_of, issue_letter
@@ -30,6 +31,7 @@ from digest.model import DeliveryState, Envelope, Receipt
 from digest.notice_letters import opt_in_letter, write
 from digest.readers.tokens import keyed_hash
 from digest.store import issues as issue_store
+from digest.store import mail_pace
 from digest.store import notices as store
 from digest.store.accounts import StoredVariant
 from digest.store.dialect import lock_address
@@ -37,8 +39,11 @@ from digest.store.dialect import lock_address
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from sqlalchemy.engine import Connection
+
     from digest.bootstrap import App
     from digest.config import Newsletter
+    from digest.config_mailers import Paced
     from digest.mail.addresses import Address
     from digest.mail.decisions import Decision
     from digest.mail.message import Letter, ReaderLinks
@@ -111,6 +116,9 @@ def _send_now(app: App, notice: NewNotice, letter: Letter, links: ReaderLinks | 
         with app.store.write() as c:
             hashed = partial(keyed_hash, app.secret)
             begun = store.begin_notice(c, notice, worker, hashed, app.clock())
+            if not isinstance(begun, str):
+                # Somebody waits for it: it goes out, and other mails give way.
+                _count(app, c, newsletter.mailer, notice.address_key)
         if isinstance(begun, str):
             return NoticeSent(DeliveryState.SUPPRESSED, begun)
         mailer = app.mailer(newsletter.mailer)
@@ -126,6 +134,27 @@ def _send_now(app: App, notice: NewNotice, letter: Letter, links: ReaderLinks | 
         with app.store.write() as c:
             store.finish_notice(c, begun, decision, remote_id, app.clock())
     return NoticeSent(decision.state, decision.reason)
+
+
+def _has_room(app: App, c: Connection, mailer: str, address_key: str) -> bool:
+    """Whether the mailer's pace lets one more begin now; then it does so until the commit."""
+    paced, key, domain = _paced(app, c, mailer, address_key)
+    left = mail_pace.free(c, key, paced, (domain,), app.clock())
+    return left.whole.free != 0 and left.domains[domain].free != 0
+
+
+def _count(app: App, c: Connection, mailer: str, address_key: str) -> None:
+    """One more begins."""
+    paced, key, domain = _paced(app, c, mailer, address_key)
+    mail_pace.spend(c, key, paced, {domain: 1}, app.clock())
+
+
+def _paced(app: App, c: Connection, mailer: str, address_key: str) -> tuple[Paced, str, str]:
+    """What is declared, and by which names it is counted; nobody else counts until the commit."""
+    paced, key = app.config.mailers[mailer], app.mailer_key(mailer)
+    if paced.limited:
+        mail_pace.lock(c, key)
+    return paced, key, rates.domain_of(address_key)
 
 
 # --- asked for, and sent later -----------------------------------------------------------------
@@ -254,6 +283,9 @@ class _Shift:
             return
         mailer = self._mailer(newsletter.mailer)
         with app.store.write() as c:
+            if not _has_room(app, c, newsletter.mailer, notice.address_key):
+                self.passed_over += 1
+                return
             begun = store.begin_waiting(
                 c,
                 notice,
@@ -262,6 +294,8 @@ class _Shift:
                 hashed=partial(keyed_hash, app.secret),
                 now=app.clock(),
             )
+            if begun:
+                _count(app, c, newsletter.mailer, notice.address_key)
         if begun:
             self._submit(notice, newsletter, mailer, mail)
 

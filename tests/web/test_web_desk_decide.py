@@ -417,8 +417,10 @@ class Refusing(App):
     def mailer(self, slug):
         return self
 
-    def submit(self, envelope, message):
-        return Refused(f"550 5.1.1 <{envelope.recipient}>: no such user", "550 5.1.1")
+    def submit(self, mails, key):
+        (mail,) = mails
+        said = f"550 5.1.1 <{mail.envelope.recipient}>: no such user"
+        return (Refused(said, "550 5.1.1"),)
 
     def close(self):
         pass

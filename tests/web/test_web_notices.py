@@ -14,10 +14,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 from sqlalchemy import JSON, String, cast, literal, select, update
 
 from digest import housekeeping, notices
 from digest.bootstrap import App
+from digest.config_mailers import Rates
 from digest.errors import Refused, Throttled, Unauthorized, Unavailable, Uncertain
 from digest.links import own_url
 from digest.mail.addresses import parse_address
@@ -42,14 +44,14 @@ class Line:
     said: list[str] = field(default_factory=list)
     closed: int = 0
     name: str = "line"
-    can_find: bool = False
 
-    def submit(self, envelope, message):
-        self.said.append(envelope.recipient)
+    def submit(self, mails, key):
+        (mail,) = mails
+        self.said.append(mail.envelope.recipient)
         answer = self.answers.pop(0) if self.answers else ACCEPTED
         if isinstance(answer, Exception):
             raise answer
-        return Receipt("1", AT) if answer is ACCEPTED else answer
+        return (Receipt("1", AT) if answer is ACCEPTED else answer,)
 
     def find(self, message_id):
         raise NotImplementedError
@@ -66,6 +68,16 @@ class Wired(App):
 
     def mailer(self, slug):
         return self.line
+
+
+def at_most(app, *pace):
+    """The same, with a pace for each of its mailers."""
+    mailers = {
+        slug: declared.model_copy(update={"pace": TypeAdapter(Rates).validate_python(pace)})
+        for slug, declared in app.config.mailers.items()
+    }
+    config = app.config.model_copy(update={"mailers": mailers})
+    return Wired(app.home, config, app.store, app.clock, app.line)
 
 
 @pytest.fixture
@@ -179,6 +191,17 @@ def test_what_may_have_been_accepted_is_never_said_again(house, app):
     assert len(app.line.said) == 1
 
 
+def test_notices_keep_to_the_pace_of_their_mailer(any_house):
+    app = at_most(wired(any_house), "2/hour")
+    signed_up(app, "ann", "bob", "cid")
+    assert notices.send_due(app).states == {"submitted": 2}
+    assert states(app) == ["submitted", "submitted", "pending"]
+    any_house.turn(minutes=59)
+    assert notices.send_due(app).states == {}
+    any_house.turn(minutes=4)
+    assert notices.send_due(app).states == {"submitted": 1}
+
+
 def test_a_worker_that_died_while_submitting_leaves_a_doubt(any_house, any_app):
     class Killed(BaseException):
         """What no code of ours catches."""
@@ -207,7 +230,7 @@ from digest.settings import load_config
 from digest.store.engine import open_store
 
 class Killing:
-    def submit(self, envelope, message):
+    def submit(self, mails, key):
         os.kill(os.getpid(), signal.SIGKILL)
 
 class Wired(App):
@@ -235,10 +258,10 @@ def test_what_a_living_worker_is_submitting_is_left_alone(app):
     begun, end = threading.Event(), threading.Event()
     usual = app.line.submit
 
-    def slow(envelope, message):
+    def slow(mails, key):
         begun.set()
         assert end.wait(10)
-        return usual(envelope, message)
+        return usual(mails, key)
 
     app.line.submit = slow
     signed_up(app, "ann")
@@ -295,7 +318,8 @@ def test_a_mailer_that_is_away_keeps_nobody_from_another(app):
     weekly, lines = app.config.newsletters["weekly"], {"away": Line(), "local": Line()}
     lines["away"].answers = [Unavailable("gone")] * 9
     letters = {slug: weekly.model_copy(update={"mailer": slug}) for slug in lines}
-    config = app.config.model_copy(update={"newsletters": letters})
+    mailers = dict.fromkeys(lines, app.config.mailers["local"])
+    config = app.config.model_copy(update={"newsletters": letters, "mailers": mailers})
 
     class Two(Wired):
         def mailer(self, slug):
