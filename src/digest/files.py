@@ -28,12 +28,7 @@ def replace_bytes(path: Path, content: bytes, *, mode: int) -> None:
 
 @contextmanager
 def replacing(path: Path, *, mode: int) -> Iterator[BinaryIO]:
-    """Yields what is written beside a file's place, and moved there once the block is through.
-
-    Raises UsageError where something else than a file stands there.
-    """
-    if path.exists() and not path.is_file():
-        raise UsageError(f"{path} is no file; nothing was written")
+    """Yields what is written beside a file's place, and moved there once the block is through."""
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as out:
@@ -42,6 +37,12 @@ def replacing(path: Path, *, mode: int) -> Iterator[BinaryIO]:
         Path(draft).replace(path)
     finally:
         Path(draft).unlink(missing_ok=True)
+
+
+def must_be_replaceable(path: Path) -> None:
+    """Raise UsageError where something else than a file stands: a folder, or a device."""
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no file; nothing was written")
 
 
 def make_folder(folder: Path) -> None:

@@ -152,7 +152,7 @@ def _write(csv: str, lines: Iterator[Who]) -> int:
     Raises BrokenPipeError where whoever read stdout has had enough.
     """
     from digest.errors import UsageError
-    from digest.files import replacing
+    from digest.files import must_be_replaceable, replacing
     from digest.who_csv import ENCODING, write_table
 
     if csv == "-":
@@ -160,6 +160,7 @@ def _write(csv: str, lines: Iterator[Who]) -> int:
         sys.stdout.flush()
         return count
     try:
+        must_be_replaceable(Path(csv))
         with replacing(Path(csv), mode=0o600) as out:
             text = io.TextIOWrapper(out, encoding=ENCODING, newline="")
             count = write_table(text, lines)
