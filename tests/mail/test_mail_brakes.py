@@ -85,6 +85,10 @@ def test_a_resume_before_the_canary_is_complete_lets_it_be_completed():
     assert isinstance(verdict(CANARY, found, resumed + MINUTE), Wait)
 
 
+def test_a_canary_that_is_complete_at_once_is_waited_for_all_the_same():
+    assert isinstance(verdict(CANARY, tally(50, canary_at=NOW), NOW), Wait)
+
+
 def test_a_canary_of_long_ago_is_not_waited_for():
     assert verdict(CANARY, tally(5000), NOW) == Go()
 

@@ -94,27 +94,39 @@ def test_both_clock_changes(hours, zone, now, opens, closes):
 
 
 TIMES = [f"{hour:02}:{minute}" for hour in range(24) for minute in ("00", "30")]
+HALF_HOUR = timedelta(minutes=30)
 
 
-@given(
-    st.lists(st.sampled_from([*TIMES, "24:00"]), min_size=2, max_size=2, unique=True),
-    st.lists(st.sampled_from(WEEKDAYS), unique=True),
-    st.sampled_from([LONDON, CAIRO, SANTIAGO, ZoneInfo("Australia/Lord_Howe"), UTC]),
-    st.sampled_from(["2026-03-28", "2026-04-04", "2026-04-23", "2026-09-05", "2026-10-24"]),
-    st.integers(0, 96),
-)
-def test_edges_are_where_a_look_at_the_clock_each_half_hour_finds_them(
-    hours, days, zone, day, half_hours
-):
-    window = SendWindow(hours="-".join(sorted(hours)), days=tuple(days), holidays=())
-    now = at(day) + timedelta(minutes=30 * half_hours)
-    looks = [now + timedelta(minutes=30 * number) for number in range(48 * 9)]
+@st.composite
+def around_a_change(draw):
+    """A window, a zone, and the next nine days in half hours from near a clock change on."""
+    hours = st.lists(st.sampled_from([*TIMES, "24:00"]), min_size=2, max_size=2, unique=True)
+    window = SendWindow(
+        hours="-".join(sorted(draw(hours))),
+        days=tuple(draw(st.lists(st.sampled_from(WEEKDAYS), unique=True))),
+    )
+    zone = draw(st.sampled_from([LONDON, CAIRO, SANTIAGO, ZoneInfo("Australia/Lord_Howe"), UTC]))
+    days = ["2026-03-28", "2026-04-04", "2026-04-23", "2026-09-05", "2026-10-24"]
+    now = at(draw(st.sampled_from(days))) + HALF_HOUR * draw(st.integers(0, 96))
+    return window, zone, [now + HALF_HOUR * number for number in range(48 * 9)]
+
+
+@given(around_a_change())
+def test_edges_are_where_a_look_at_the_clock_each_half_hour_finds_them(found):
+    window, zone, looks = found
     opened = [look for look in looks if is_open(window, zone, look)]
-    opens = opens_at(window, zone, now)
-    assert (opens or now) == opened[0]
+    assert (opens_at(window, zone, looks[0]) or looks[0]) == opened[0]
     shut = [look for look in looks if look > opened[0] and not is_open(window, zone, look)]
-    closes = closes_at(window, zone, now)
-    assert closes == (shut[0] if shut else None)
+    assert closes_at(window, zone, looks[0]) == (shut[0] if shut else None)
+
+
+@given(around_a_change(), st.integers(1, 10**6))
+def test_work_takes_as_many_open_half_hours_as_it_needs(found, amount):
+    window, zone, looks = found
+    opened = [look for look in looks if is_open(window, zone, look)]
+    needed = 1 + amount % len(opened)
+    through = open_until(window, zone, looks[0], needed * HALF_HOUR)
+    assert through == opened[needed - 1] + HALF_HOUR
 
 
 def test_work_goes_on_in_open_hours_alone():

@@ -100,7 +100,7 @@ def _is_through(rules: Brakes, tally: Tally) -> bool:
     """Whether there is no canary, or it was long ago, or an editor let the issue go since."""
     if tally.ever < rules.canary:
         return False
-    return tally.canary_at is None or tally.let_go_at >= tally.canary_at
+    return tally.canary_at is None or tally.let_go_at > tally.canary_at
 
 
 def _limits_passed(rules: Brakes, tally: Tally) -> Iterator[str]:
