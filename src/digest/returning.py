@@ -14,19 +14,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from digest.mail.bounces import keeps_refusing
+from digest.mail.feedback import Feedback
 from digest.readers.settings import leave
 from digest.store import feedback as queries
 from digest.store.readers import Suppression, suppress
 from digest.store.suppressions import BOUNCE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from sqlalchemy.engine import Connection
 
     from digest.bootstrap import App
-    from digest.mail.feedback import Feedback
     from digest.store.feedback import About, Waiting
 
 log = logging.getLogger(__name__)
@@ -81,11 +81,9 @@ def work_off(app: App, *, dry_run: bool = False) -> Returned:
     policy: dict[str, list[str]] = {}
     suppressed = waiting = 0
     broken: list[Exception] = []
-    with app.store.read() as c:
-        ids = queries.waiting_ids(c)
-    for number in ids:
+    for one in _waiting(app):
         try:
-            outcome = _work(app, number, dry_run=dry_run)
+            outcome = _work(app, one, dry_run=dry_run)
         except Exception as error:  # noqa: BLE001  told below, when the others are done
             broken.append(error)
             continue
@@ -115,9 +113,9 @@ def _of_policy(code: str, said: list[str]) -> str:
 def work_at_once(app: App, source: str, event_id: str) -> None:
     """Work on one thing that was just taken in, and leave the others lying."""
     with app.store.read() as c:
-        number = queries.number_of(c, source, event_id)
-    if number is not None:
-        _work(app, number, dry_run=False)
+        waiting = queries.waiting_named(c, source, event_id)
+    if waiting is not None:
+        _work(app, waiting, dry_run=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,35 +127,38 @@ class _Outcome:
     policy: tuple[str, str] | None = None
 
 
-def _work(app: App, number: int, *, dry_run: bool) -> _Outcome | None:
+def _waiting(app: App) -> Iterator[Waiting]:
+    """What waits, a page at a time; nothing is open while one of it is worked on."""
+    last: Waiting | None = None
+    while True:
+        with app.store.read() as c:
+            page = queries.waiting(c, last)
+        if not page:
+            return
+        yield from page
+        last = page[-1]
+
+
+def _work(app: App, waiting: Waiting, *, dry_run: bool) -> _Outcome | None:
     """Work on one; None where somebody else did."""
-    now = app.clock()
-    with app.store.read() as c:
-        waiting = queries.waiting(c, number)
-        about = queries.find(c, waiting.feedback, held=False) if waiting else None
-    if waiting is None:
-        return None
-    if about is None and _is_early(waiting, now):
-        return _Outcome(UNKNOWN, early=True)
-    # Before its row is held, as everywhere: subscriptions come before deliveries.
-    leaves = waiting.feedback.event == "unsubscribed" and not dry_run
-    if leaves and about is not None and about.subscription_id is not None:
-        leave(app.store, about.subscription_id, FORM, now)
+    now, feedback = app.clock(), Feedback.from_json(waiting.body)
+    if feedback.event == "unsubscribed" and not dry_run:
+        # Before the delivery is held, as everywhere: subscriptions come first.
+        with app.store.read() as c:
+            about = queries.find(c, feedback, held=False)
+        if about is not None and about.subscription_id is not None:
+            leave(app.store, about.subscription_id, FORM, now)
     with app.store.write() as c:
-        outcome = _write(c, waiting, now)
+        outcome = _write(c, waiting, feedback, now)
         if dry_run:
             c.rollback()
     return outcome
 
 
-def _is_early(waiting: Waiting, now: datetime) -> bool:
-    """Whether it may be about a receipt that is not written down yet."""
-    return bool(waiting.feedback.remote_id) and now - waiting.received_at < _EARLY
-
-
-def _write(c: Connection, waiting: Waiting, now: datetime) -> _Outcome | None:
-    feedback = waiting.feedback
+def _write(c: Connection, waiting: Waiting, feedback: Feedback, now: datetime) -> _Outcome | None:
     about = queries.find(c, feedback)
+    if about is None and feedback.remote_id and now - waiting.received_at < _EARLY:
+        return _Outcome(UNKNOWN, early=True)
     became = feedback.event if about else UNKNOWN
     if not queries.finish(c, waiting.id, became, about.delivery_id if about else None, now):
         return None

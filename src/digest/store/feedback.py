@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003  a field of the value below
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy import and_, func, insert, or_, select, update
 
 from digest.mail.bounces import IN_A_ROW, LOOKED_BACK, Past
-from digest.mail.feedback import Feedback
 from digest.model import DeliveryState, IssueState
 from digest.readers.scrub import scrubbed
 from digest.store.dialect import insert_ignore
@@ -21,6 +20,10 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Row
     from sqlalchemy.engine import Connection
 
+    from digest.mail.feedback import Feedback
+
+#: How many are read at a time.
+_PAGE = 500
 #: Of a delivery that a mailer answered for good.
 _ANSWERED = (DeliveryState.SUBMITTED, DeliveryState.REFUSED)
 
@@ -55,12 +58,6 @@ def is_known(c: Connection, source: str, event_id: str) -> bool:
     return c.scalar(select(table.c.id).where(*here)) is not None
 
 
-def number_of(c: Connection, source: str, event_id: str) -> int | None:
-    """By what it is worked on; None where it was not taken in."""
-    here = (table.c.source == source, table.c.event_id == event_id)
-    return c.scalar(select(table.c.id).where(*here))
-
-
 # --- working on it -----------------------------------------------------------------------------
 
 
@@ -70,7 +67,8 @@ class Waiting:
 
     id: int
     received_at: datetime
-    feedback: Feedback
+    #: As it was stored.
+    body: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +84,22 @@ class About:
     subscription_id: int | None = None
 
 
-def waiting_ids(c: Connection) -> list[int]:
-    """What waits to be worked on, the oldest first."""
-    waits = select(table.c.id).where(table.c.worked_at.is_(None))
-    return list(c.scalars(waits.order_by(table.c.received_at, table.c.id)))
+def waiting(c: Connection, last: Waiting | None = None) -> list[Waiting]:
+    """Some of what waits to be worked on, the oldest first, after the last one seen."""
+    t = table.c
+    query = select(t.id, t.received_at, t.body).where(t.worked_at.is_(None))
+    if last is not None:
+        same = and_(t.received_at == last.received_at, t.id > last.id)
+        query = query.where(or_(t.received_at > last.received_at, same))
+    return [Waiting(*row) for row in c.execute(query.order_by(t.received_at, t.id).limit(_PAGE))]
 
 
-def waiting(c: Connection, feedback_id: int) -> Waiting | None:
-    """One of them; None where somebody worked on it meanwhile."""
-    query = select(table.c.received_at, table.c.body)
-    row = c.execute(query.where(table.c.id == feedback_id, table.c.worked_at.is_(None))).first()
-    return Waiting(feedback_id, row.received_at, Feedback.from_json(row.body)) if row else None
+def waiting_named(c: Connection, source: str, event_id: str) -> Waiting | None:
+    """One that waits, by what it was taken in as; None where somebody worked on it."""
+    t = table.c
+    query = select(t.id, t.received_at, t.body).where(t.source == source, t.event_id == event_id)
+    row = c.execute(query.where(t.worked_at.is_(None))).first()
+    return Waiting(*row) if row else None
 
 
 def find(c: Connection, feedback: Feedback, *, held: bool = True) -> About | None:
