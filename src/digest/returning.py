@@ -2,7 +2,8 @@
 
 Reports and webhooks are stored first (`digest.store.feedback.take_in`). Each is then worked on in
 one short transaction of its own, once, whoever dies in between and however many do it at a time.
-What a delivery became in its issue's account stays as it is: what happens later is an event.
+What a delivery became in its issue's account stays as it is: what happens later is an event. An
+uncertain one is submitted, for what comes back proves that it left.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING
 
 from digest.mail.bounces import keeps_refusing
 from digest.mail.feedback import Feedback
+from digest.model import DeliveryState
 from digest.readers.settings import leave
 from digest.store import feedback as queries
+from digest.store.deliveries import settle
 from digest.store.readers import Suppression, suppress
 from digest.store.suppressions import BOUNCE
 
@@ -40,6 +43,8 @@ UNKNOWN = "unknown"
 #: Where readers left, as it is kept in the history of consents.
 FORM = "mail provider"
 
+#: How an uncertain delivery was settled: it left, or nothing could have come back about it.
+_CAME_BACK = "something came back about it"
 _GIVEN_UP = "mailbox keeps refusing"
 
 
@@ -169,6 +174,8 @@ def _write(c: Connection, waiting: Waiting, feedback: Feedback, now: datetime) -
         feedback = replace(feedback, detail="")
     if about.delivery_id is not None:
         queries.add_event(c, about.delivery_id, feedback)
+        if about.in_doubt and feedback.event != UNKNOWN:
+            settle(c, about.delivery_id, DeliveryState.SUBMITTED, how=_CAME_BACK, now=now)
     reason = _why_suppress(c, about, feedback, now)
     found = Suppression(reason, _origin(feedback), now) if reason else None
     return _Outcome(

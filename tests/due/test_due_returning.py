@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -411,6 +413,33 @@ def test_a_suppression_that_an_operator_made_keeps_its_reason(post):
     post.tell(delivery_id=delivery, **HARD)
     assert post.work().suppressed == 0
     assert post.suppressed() == "Maya: asked by phone"
+
+
+@pytest.mark.parametrize("event", ["delivered", "complained", "autoresponded"])
+def test_what_comes_back_about_a_mail_in_doubt_proves_that_it_left(post, event):
+    post.tell(event=event, delivery_id=post.sent("uncertain"))
+    post.work()
+    with post.world.store.read() as c:
+        account = account_of(c, 1)
+    assert (account.submitted, account.uncertain, account.balanced) == (1, 0, True)
+
+
+def test_several_may_work_on_it_at_a_time(post):
+    """Each report counts once, and nobody waits for good."""
+    for _ in range(30):
+        delivery = post.sent()
+        post.tell(delivery_id=delivery, **SOFT)
+        post.tell(delivery_id=delivery, event="complained")
+        post.tell(message_id=post.message_id(post.mails), **HARD)
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(work_off, post.world.app) for _ in range(4)]
+    total = Counter()
+    for one in done:
+        total.update(one.result().became)
+    assert total == {"bounced, soft": 30, "bounced, hard": 30, "complained": 30}
+    assert sum(one.result().suppressed for one in done) == 1
+    assert len(post.events()) == 90
+    assert post.rows().count(("bounced", False)) == 60
 
 
 # --- readers who were erased -------------------------------------------------------------------

@@ -82,6 +82,8 @@ class About:
     delivery_id: int | None = None
     subscriber_id: int | None = None
     subscription_id: int | None = None
+    #: Nobody could tell whether it left.
+    in_doubt: bool = False
 
 
 def waiting(c: Connection, last: Waiting | None = None) -> list[Waiting]:
@@ -123,13 +125,14 @@ def find(c: Connection, feedback: Feedback, *, held: bool = True) -> About | Non
 def _delivery(c: Connection, where: ColumnElement[bool], *, held: bool) -> Row[Any] | None:
     """A delivery that was said to a mailer; nothing comes back about others."""
     d = deliveries.c
-    columns = (d.address_key, d.id, d.subscriber_id, d.subscription_id, d.message_id)
-    query = select(*columns).where(where, d.message_id.is_not(None)).limit(1)
+    whose = (d.address_key, d.id, d.subscriber_id, d.subscription_id)
+    query = select(*whose, d.message_id, d.state).where(where, d.message_id.is_not(None)).limit(1)
     return c.execute(query.with_for_update() if held else query).first()
 
 
 def _about(row: Row[Any]) -> About:
-    return About(row.address_key, row.id, row.subscriber_id, row.subscription_id)
+    in_doubt = row.state == DeliveryState.UNCERTAIN
+    return About(row.address_key, row.id, row.subscriber_id, row.subscription_id, in_doubt)
 
 
 def _by_receipt(feedback: Feedback) -> ColumnElement[bool]:
