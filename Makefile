@@ -54,8 +54,9 @@ test-count: $(VENV)/dev.stamp $(COUNT)/node_modules/.package-lock.json ## Counti
 lint: $(VENV)/dev.stamp ## Ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: $(VENV)/dev.stamp ## Start-up times, the ledger, variants, Prefect's share, 200 readers at once on the pages, imports
+bench: $(VENV)/dev.stamp ## Start-up times, the engine beside Postfix, variants, Prefect's share, 200 readers at once on the pages, imports
 	@$(BIN)/python tests/bench/bench.py
+	@$(BIN)/python tests/bench/bench_engine.py
 	@$(BIN)/python tests/bench/bench_variants.py
 	@$(BIN)/python tests/bench/bench_prefect.py
 	@$(BIN)/python tests/bench/bench_pages.py

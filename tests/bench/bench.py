@@ -1,4 +1,4 @@
-"""`make bench`: start-up of the command, and the ledger beside a plain loop. Trust the ratios.
+"""`make bench`: start-up of the command. Trust the ratios.
 
 Every figure is the median of several runs in one sitting. A line per sitting is kept in
 .bench-history.jsonl, out of git.
@@ -21,7 +21,6 @@ from digest.sample.server import SampleServer
 ROOT = Path(__file__).parents[2]
 DIGEST = Path(sys.executable).with_name("digest")
 RUNS = 7
-READERS = 2000
 
 
 def timed(*command: str, env: dict[str, str] | None = None, runs: int = RUNS) -> float:
@@ -60,27 +59,16 @@ def preview(figures: dict[str, float]) -> None:
         figures["digest preview"] = timed(*command, env=env)
 
 
-def ledger(figures: dict[str, float]) -> None:
-    """Deliveries a second through the whole ledger into a mailer that only nods."""
-    from bench_ledger import deliver_all, plain_loop
-
-    with tempfile.TemporaryDirectory() as name:
-        figures["plain loop, a second"] = plain_loop(READERS)
-        figures["ledger, a second"] = deliver_all(Path(name), READERS)
-
-
 def main() -> None:
     figures: dict[str, float] = {}
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(ROOT / "src")], check=True)
-    for part in (start_up, preview, ledger):
+    for part in (start_up, preview):
         part(figures)
     for name, figure in figures.items():
         print(f"{name:<24} {figure:10.3f}")
     budgets = {"digest --help": 0.4, "digest preview": 1.5}
     for name, budget in budgets.items():
         print(f"{name}: {figures[name]:.2f} s of {budget} s allowed")
-    ratio = figures["ledger, a second"] / figures["plain loop, a second"]
-    print(f"ledger against a plain loop that builds each message anew: {ratio:.2f}")
     line = {"at": datetime.now(UTC).isoformat(), **figures}
     with (ROOT / ".bench-history.jsonl").open("a") as history:
         history.write(json.dumps(line) + "\n")
