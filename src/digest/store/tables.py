@@ -75,8 +75,12 @@ metadata = MetaData(
 
 
 def _one_of(column: str, words: type[StrEnum] | tuple[str, ...], name: str) -> CheckConstraint:
+    return CheckConstraint(_in(column, words), name=name)
+
+
+def _in(column: str, words: type[StrEnum] | tuple[str, ...]) -> str:
     values = ", ".join(f"'{word}'" for word in words)
-    return CheckConstraint(f"{column} IN ({values})", name=name)
+    return f"{column} IN ({values})"
 
 
 def _id() -> Column[int]:
@@ -482,7 +486,9 @@ deliveries = Table(
     Column("settled", Text),
     # Rule 2: one issue reaches one recipient once.
     UniqueConstraint("issue_id", "subscriber_id"),
-    _one_of("state", DeliveryState, "state"),
+    # As they come, all are pending; to look that up among nine words took SQLite a third of the
+    # time of enqueuing.
+    CheckConstraint(f"state = 'pending' OR {_in('state', DeliveryState)}", name="state"),
     CheckConstraint(
         "state NOT IN ('claimed', 'submitting')"
         " OR (worker IS NOT NULL AND lease_until IS NOT NULL)",

@@ -12,6 +12,10 @@ depends_on = None
 
 ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 UTC = sa.DateTime(timezone=True)
+STATES = (
+    "'pending', 'claimed', 'submitting', 'submitted', 'refused', 'failed', 'uncertain', "
+    "'suppressed', 'cancelled'"
+)
 
 
 def upgrade() -> None:
@@ -59,6 +63,10 @@ def _change_deliveries() -> None:
         batch.drop_index(op.f("ix_deliveries_issue_id_state_not_before"))
         batch.drop_constraint(op.f("uq_deliveries_message_id"), type_="unique")
         batch.add_column(sa.Column("request", sa.String()))
+        batch.drop_constraint(op.f("ck_deliveries_state"), type_="check")
+        batch.create_check_constraint(
+            op.f("ck_deliveries_state"), f"state = 'pending' OR state IN ({STATES})"
+        )
     op.create_index(
         op.f("ix_deliveries_issue_id_state_id"), "deliveries", ["issue_id", "state", "id"]
     )
