@@ -9,7 +9,9 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from sqlalchemy import func, select, update
 
+from digest.mail.feedback import Feedback
 from digest.model import DeliveryState
+from digest.store.feedback import take_in
 from digest.store.runs import Beginning, begin_run
 from digest.store.tables import deliveries, issue_transitions, issues, posts, publications, threads
 
@@ -196,6 +198,19 @@ def test_a_chore_that_fails_keeps_none_of_the_others_back(left_lying):
     assert (ran.state.type.value, ran.record.outcome) == ("FAILED", "failed")
     assert "go on with unfinished issues: ObjectNotFound" in ran.state.message
     assert "was killed" in ran.artifacts["housekeeping"]
+
+
+def test_housekeeping_fails_where_mail_is_refused_by_policy_so_that_somebody_is_told(left_lying):
+    left_lying.run("deliver", "1")
+    with left_lying.app() as app, app.store.write() as c:
+        told = Feedback("bounced", app.clock(), "policy", "550 5.7.515", "Denied", delivery_id=1)
+        take_in(c, "inbox:bounces", "1", told, app.clock())
+    dry = left_lying.flow("housekeeping")
+    assert "1 bounced, policy" in dry.artifacts["housekeeping"]
+    ran = left_lying.flow("housekeeping", dry_run=False)
+    assert (ran.state.type.value, ran.record.outcome) == ("FAILED", "failed")
+    assert "1 refused by policy, 550 5.7.515: Denied; check SPF" in ran.state.message
+    assert left_lying.flow("housekeeping", dry_run=False).state.name == "Nothing to do"
 
 
 def test_lines_from_plain_threads_reach_the_runs_logs_without_addresses(desk):
