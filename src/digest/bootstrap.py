@@ -114,7 +114,7 @@ class App:
             return f"resend {settings.api_url} {_account_of(settings.api_key)}"
         if isinstance(settings, PostmarkMailer):
             return f"postmark {settings.api_url} {_account_of(settings.server_token)}"
-        return f"smtp {settings.host}:{settings.port}"
+        return f"smtp {slug} {settings.host}:{settings.port}"
 
     def channel(self, slug: str) -> Channel:
         """The channel of that name in config, the same one each time; nothing is connected yet."""
