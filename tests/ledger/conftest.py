@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,9 +16,10 @@ from digest.model import Act, Interests, IssueState, Pick
 from digest.store import enqueuing, freezing, reserving, tables
 from digest.store import issues as issue_store
 from digest.store.dialect import lock_freezing
+from fakes.delivering import Engine, address, name_of, subscribe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy.engine import Connection
 
@@ -182,3 +183,22 @@ class World:
 @pytest.fixture
 def world(any_store: Store) -> World:
     return World(any_store)
+
+
+@pytest.fixture
+def new_engine(world: World) -> Iterator[Callable[..., Engine]]:
+    """Makes an issue to so many readers (or these), and what delivers it.
+
+    At the end nothing of it is leased to anybody.
+    """
+    made: list[Engine] = []
+
+    def make(readers: int | Sequence[str] = 3, **changes: Any) -> Engine:
+        names = map(name_of, range(readers)) if isinstance(readers, int) else readers
+        subscribe(world.store, [address(name) for name in names])
+        made.append(Engine(world.store, world.issue(world.post()), **changes))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        assert "claimed" not in engine.states()

@@ -100,6 +100,8 @@ class Shift:
     patience: timedelta = timedelta(0)
     #: In seconds: the pauses after the mailer was not there once, twice, ...
     back_off: Sequence[float] = BACK_OFF
+    #: Lets so many seconds pass.
+    sleep: Callable[[float], object] = sleep
 
 
 def deliver(shift: Shift, issue_id: int, *, most: int | None = None) -> Report:
@@ -126,6 +128,8 @@ class _Clerk:
     shift: Shift
     issue_id: int
     most: int | None
+    #: What is to be written down of what was answered.
+    unwritten: list[Answer] = field(default_factory=list)
     #: Whose mails are made.
     ready: deque[_Ready] = field(default_factory=deque)
     requests: int = 0
@@ -136,6 +140,7 @@ class _Clerk:
     #: only goes on, until when it is left alone for it.
     missed: int = 0
     alone_until: float = 0.0
+    alone: bool = False
     #: What `missed` was when each request began that has no answer yet.
     missed_at: dict[str, int] = field(default_factory=dict)
     fault: str = ""
@@ -187,20 +192,24 @@ class _Clerk:
 
     def _turn(self) -> bool:
         """Write down what was answered and begin what can be; False where all is done."""
-        answers = self._answers(self._await())
+        self._hear(self._await())
         self._look()
-        candidates = self._candidates()
-        if answers or candidates or self.leases.unwanted:
-            self._write(answers, candidates)
+        candidates, heard = self._candidates(), len(self.unwritten)
+        if heard or candidates or self.leases.unwanted:
+            self._write(candidates)
         if self.surprise is not None:
             raise self.surprise
+        for _ in range(heard):
+            self._tell_tried()
         self._live()
         return bool(self.hands.busy) or (self._goes_on and (bool(candidates) or self._waited()))
 
     def _wind_up(self) -> None:
         """Something is wrong here; what is under way has its answers written down all the same."""
-        while self.hands.busy:
-            self._write(self._answers(self.hands.take(LOOK)), [])
+        while self.unwritten or self.hands.busy:
+            if not self.unwritten:
+                self._hear(self.hands.take(LOOK))
+            self._write([])
 
     # --- whether more is begun -----------------------------------------------------------------
 
@@ -217,10 +226,13 @@ class _Clerk:
     def _look(self) -> None:
         """See what holds mails back at this moment."""
         self.asked_to_stop = self.asked_to_stop or self.shift.should_stop()
+        self.alone = self.missed > 0 and monotonic() < self.alone_until
         now = self.shift.clock()
         self.gate.look(self.shift.store, now)
-        self.opening = self.gate.opening(now)
-        self.held = self.gate.held(now)
+        self._see(now)
+
+    def _see(self, now: datetime) -> None:
+        self.held, self.opening = self.gate.held(now), self.gate.opening(now)
         if isinstance(self.opening, Braked) and not self._empty:
             self.brake = self.opening.why
 
@@ -239,7 +251,7 @@ class _Clerk:
         """How many connections may be given something now: one, to see, after a miss."""
         if not self.missed:
             return self.hands.free
-        return 0 if self.hands.busy or monotonic() < self.alone_until else 1
+        return 0 if self.hands.busy or self.alone else 1
 
     @property
     def _empty(self) -> bool:
@@ -256,8 +268,8 @@ class _Clerk:
 
     def _waited(self) -> bool:
         """Wait a little for what holds everything up; False where it is too long, or nothing."""
-        if self.missed and not self._empty and isinstance(self.opening, Open):
-            sleep(max(0.0, self.alone_until - monotonic()))
+        if self.alone and not self._empty and isinstance(self.opening, Open):
+            self.shift.sleep(max(0.0, self.alone_until - monotonic()))
             return True
         now = self.shift.clock()
         until, self.why = self._next_moment()
@@ -265,7 +277,7 @@ class _Clerk:
         if until is None or until - now > patience:
             self.waits_until = until if self.why else None
             return False
-        sleep(min(LOOK, max(BLINK, (until - now).total_seconds())))
+        self.shift.sleep(min(LOOK, max(BLINK, (until - now).total_seconds())))
         # What waited for a time may be due by then.
         self.leases.drained = False
         with self.shift.store.read() as c:
@@ -312,7 +324,8 @@ class _Clerk:
         usual = max(BATCH, 2 * self.shift.connections * self.shift.traits.batch)
         if self.most is None:
             return usual
-        return min(usual, self.most - self.begun - len(self.ready) - self.leases.kept)
+        # What is kept for domains that must wait holds up no others.
+        return min(usual, self.most - self.begun - len(self.ready))
 
     def _cannot_be_made(self, claimed: Claimed, error: MessageError) -> None:
         shift = self.shift
@@ -324,14 +337,17 @@ class _Clerk:
 
     # --- what is written -----------------------------------------------------------------------
 
-    def _write(self, answers: list[Answer], candidates: list[_Ready]) -> None:
+    def _write(self, candidates: list[_Ready]) -> None:
         """One transaction; then the connections are given what it let begin."""
         shift, now = self.shift, self.shift.clock()
+        answers = self.unwritten
+        self.hands.prepare(-(-len(candidates) // shift.traits.batch))
         submission = ledger.Submission(shift.mailer_key, now, now + LEASE)
         with shift.store.write() as c:
             ledger.finish_all(c, answers, shift.worker, now)
             self.gate.note(c, answers, now)
-            admitted = self.gate.admit(c, candidates, now)
+            under_way = self.under_way - len(answers)
+            admitted = self.gate.admit(c, candidates, now, under_way)
             requests = self._requests(admitted.now)
             starts = [
                 ledger.Start(one.claimed, one.mail.envelope.message_id, key)
@@ -342,7 +358,13 @@ class _Clerk:
             going = [one.claimed for one in admitted.now if words[one.claimed.id] == "go"]
             self.gate.count(c, going, now)
             self.leases.give_back(c, now)
+        # Not before the gate knows of them, or a canary would be too many by those.
+        self.under_way = under_way
+        self.unwritten = []
         self._give(requests, words)
+        if answers:
+            # What was answered may have been the last of a canary, or one refusal too many.
+            self._see(now)
         self._put_off(admitted.later)
 
     def _give(self, requests: dict[str, list[_Ready]], words: Mapping[int, Word]) -> None:
@@ -361,7 +383,7 @@ class _Clerk:
                 log.info("delivery %s: not submitted, %s", number, word)
 
     def _put_off(self, later: Sequence[_Ready]) -> None:
-        """What the pace did not let begin waits here, or in its domain's lane."""
+        """What was not let begin waits here, or in its domain's lane."""
         if not later:
             return
         now = self.shift.clock()
@@ -394,11 +416,11 @@ class _Clerk:
 
     # --- what was answered ---------------------------------------------------------------------
 
-    def _answers(self, done: list[Done[Claimed]]) -> list[Answer]:
-        return [answer for one in done for answer in self._judge(one)]
+    def _hear(self, done: list[Done[Claimed]]) -> None:
+        for one in done:
+            self.unwritten += self._judge(one)
 
     def _judge(self, done: Done[Claimed]) -> Iterator[Answer]:
-        self.under_way -= len(done.order.known)
         if done.surprise is not None:
             self.surprise = done.surprise
             return
@@ -411,7 +433,6 @@ class _Clerk:
             if decision.state is not DeliveryState.SUBMITTED:
                 log.info("delivery %s: %s %s", claimed.id, decision.state, decision.code)
             remote_id = outcome.remote_id if isinstance(outcome, Receipt) else None
-            self._tell_tried()
             yield ledger.Answer(claimed, decision, remote_id)
         self._note_missing(done.order.key, done.outcomes)
 

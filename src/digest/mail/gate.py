@@ -146,29 +146,48 @@ class Gate:
 
     # --- within the transaction ----------------------------------------------------------------
 
-    def admit(self, c: Connection, wanting: Sequence[One], now: datetime) -> Admitted[One]:
-        """Which of them the pace lets begin. What begins of them must be `count`-ed after."""
-        if not self.rules.paced.limited or not wanting:
+    def admit(
+        self, c: Connection, wanting: Sequence[One], now: datetime, under_way: int
+    ) -> Admitted[One]:
+        """Which of them may begin, by what was `note`-d just now and by the pace.
+
+        `under_way` are those that began and have no outcome. What begins must be `count`-ed after.
+        """
+        opening, held = self.opening(now), self.held(now)
+        if not isinstance(opening, Open):
+            return Admitted((), wanting)
+        free = len(wanting) if opening.most is None else max(opening.most - under_way, 0)
+        limited = self.rules.paced.limited and bool(wanting)
+        if not limited and not held and free >= len(wanting):
             return Admitted(wanting, ())
-        mail_pace.lock(c, self.mailer_key)
-        domains = {domain_of(one.claimed.address_key) for one in wanting}
-        allowed = mail_pace.free(c, self.mailer_key, self.rules.paced, domains, now)
-        rooms = {**allowed.domains, MAILER: allowed.whole}
-        left = {name: room.free for name, room in rooms.items()}
+        left = self._pace_leaves(c, wanting, now) if limited else {}
+        left |= dict.fromkeys(held, 0)
+        whole = left.get(MAILER)
+        left[MAILER] = free if whole is None else min(whole, free)
         admitted, later = [], []
         for one in wanting:
             both = (domain_of(one.claimed.address_key), MAILER)
-            if any(left[name] == 0 for name in both):
+            if any(left.get(name) == 0 for name in both):
                 later.append(one)
                 continue
             admitted.append(one)
             for name in both:
-                free = left[name]
-                left[name] = None if free is None else free - 1
+                room = left.get(name)
+                left[name] = None if room is None else room - 1
+        return Admitted(admitted, later)
+
+    def _pace_leaves(
+        self, c: Connection, wanting: Sequence[One], now: datetime
+    ) -> dict[str, int | None]:
+        """How many the pace leaves of each domain, and (MAILER) of all; None: no limit."""
+        mail_pace.lock(c, self.mailer_key)
+        domains = {domain_of(one.claimed.address_key) for one in wanting}
+        allowed = mail_pace.free(c, self.mailer_key, self.rules.paced, domains, now)
+        rooms = {**allowed.domains, MAILER: allowed.whole}
         for name, room in rooms.items():
             if room.next_at is not None:
                 self.spent[name] = room.next_at
-        return Admitted(admitted, later)
+        return {name: room.free for name, room in rooms.items()}
 
     def count(self, c: Connection, begun: Iterable[Claimed], now: datetime) -> None:
         """These begin now."""

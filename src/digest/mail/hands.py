@@ -53,10 +53,13 @@ class Hands(Generic[Known]):
         """How many can be given an order now."""
         return self._most - self.busy
 
-    def give(self, order: Order[Known]) -> None:
-        """Let a free hand submit the request."""
-        if not self._free:
+    def prepare(self, hands: int) -> None:
+        """Have so many free hands: to `give` them something cannot fail then."""
+        while len(self._free) < hands:
             self._free.append(self._new())
+
+    def give(self, order: Order[Known]) -> None:
+        """Let a free hand, one of those prepared, submit the request."""
         self.busy += 1
         # The one that was busy last: its connection is the least likely to have been closed.
         self._free.pop().orders.put(order)
@@ -102,9 +105,15 @@ class _Hand(Thread, Generic[Known]):
     def run(self) -> None:
         while (order := self.orders.get()) is not None:
             try:
-                outcomes = self._mailer.submit(order.mails, order.key)
+                outcomes = self._submit(order)
             except BaseException as surprise:  # noqa: BLE001  raised again by the clerk
                 self._done.put((self, Done(order, surprise=surprise)))
                 return
             self._done.put((self, Done(order, outcomes)))
         self._mailer.close()
+
+    def _submit(self, order: Order[Known]) -> Sequence[Outcome]:
+        outcomes = self._mailer.submit(order.mails, order.key)
+        if len(outcomes) != len(order.mails):
+            raise ValueError(f"{len(outcomes)} answers to {len(order.mails)} mails")
+        return outcomes

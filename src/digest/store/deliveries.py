@@ -267,7 +267,8 @@ def _why(c: Connection, start: Start, worker: str, submission: Submission) -> Wo
     word = _judged(c, start.claimed, worker, submission.now)
     if word in _ENDS:
         _bar(c, start.claimed, worker, word, submission.now)
-    return word
+    # What held it back is over since: it is not written down as begun, and so must not go.
+    return "lost" if word == "go" else word
 
 
 def _judged(c: Connection, claimed: Claimed, worker: str, now: datetime) -> Word:
@@ -343,9 +344,10 @@ def finish_all(c: Connection, answers: Sequence[Answer], worker: str, now: datet
         # One of them was changed meanwhile. For those written just now this does nothing.
         for answer in plain:
             finish(c, answer, worker, now)
-    for answer in answers:
-        if answer.decision.state is not S.SUBMITTED:
-            finish(c, answer, worker, now)
+    # Two workers that suppress the same addresses do so in the same order.
+    others = (one for one in answers if one.decision.state is not S.SUBMITTED)
+    for answer in sorted(others, key=lambda one: one.claimed.address_key):
+        finish(c, answer, worker, now)
 
 
 _SUBMITTED = Prepared(
