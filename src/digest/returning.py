@@ -70,7 +70,7 @@ class Returned:
         """In words, without addresses; empty where nothing was made of anything."""
         said = [f"{count} {what}" for what, count in sorted(self.became.items())]
         if self.suppressed:
-            said.append(f"{self.suppressed} addresses suppressed")
+            said.append(f"{self.suppressed} suppressed for it")
         return f"came back: {'; '.join(said)}" if said else ""
 
     @property

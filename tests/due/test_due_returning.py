@@ -143,7 +143,7 @@ def test_a_hard_bounce_suppresses_at_once_and_the_account_stays(post):
     assert post.suppressed() == "bounce: no such address: 550 5.1.1"
     assert post.events() == [("bounced", "hard", "550 5.1.1")]
     assert (dict(returned.became), returned.suppressed) == ({"bounced, hard": 1}, 1)
-    assert returned.line == "came back: 1 bounced, hard; 1 addresses suppressed"
+    assert returned.line == "came back: 1 bounced, hard; 1 suppressed for it"
     with post.world.store.read() as c:
         account = account_of(c, 1)
     assert (account.submitted, account.recipients, account.balanced) == (1, 1, True)
@@ -525,7 +525,7 @@ def test_the_command_reads_works_and_tells(at_home):
     code, out, _ = at_home.command("inbox", "read")
     assert code == 3
     assert out.splitlines()[:2] == [
-        "bounces: 1 read: 1 reports about our mails",
+        "bounces: 1 read: 1 told of our mails",
         "came back: 1 bounced, policy",
     ]
     assert "1 refused by policy, 550 5.7.515" in out

@@ -93,7 +93,7 @@ def dsn(
         recipients="\n\n".join(recipients),
         returned_as=returned_as,
         returned=returned,
-    ).encode()
+    ).encode(errors="surrogatepass")
 
 
 def arf(
@@ -137,7 +137,7 @@ Content-Disposition: inline
 
 {returned}
 --part1--
-""".encode()
+""".encode(errors="surrogatepass")
 
 
 def plain(

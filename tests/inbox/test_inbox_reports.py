@@ -42,7 +42,7 @@ def test_a_bounce_is_stored_and_filed(any_office):
     name = any_office.post(bounce(any_office, message_id=OURS))
     report = any_office.read()
     assert counts(report) == {"reports": 1}
-    assert report.line == "post: 1 read: 1 reports about our mails"
+    assert report.line == "post: 1 read: 1 told of our mails"
     assert any_office.where(name) == "cur/S"
     [(source, feedback)] = stored(any_office)
     assert source == "inbox:post"
@@ -113,6 +113,19 @@ def test_no_report_is_believed_about_a_time_to_come(office):
     os.utime(office.maildir / "new" / name, (later, later))
     office.read()
     assert stored(office)[0][1].at == office.moment[0]
+
+
+def test_whatever_is_in_a_report_can_be_stored(any_office):
+    strange = "x\x00\ud800\x1b[31m\u202e \N{PILE OF POO}" * 50
+    raw = arf(message_id=OURS, kind=f"abuse {strange}")
+    any_office.post(raw)
+    diagnostic = f"smtp; 550 5.1.1 {strange}"
+    any_office.post(dsn(recipient("5.1.1", diagnostic), message_id=OURS))
+    assert counts(any_office.read()) == {"reports": 2}
+    for _, feedback in stored(any_office):
+        assert feedback.message_id == OURS
+        assert feedback.code.isprintable()
+        assert feedback.detail.isprintable()
 
 
 # --- a file ------------------------------------------------------------------------------------

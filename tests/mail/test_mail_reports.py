@@ -67,6 +67,11 @@ BOUNCES = {
         "hard",
         "550",
     ),
+    "a mail system of any name": (
+        plain(QMAIL, to=TO, message_id=OURS, sender="Mail <robot@example.org>"),
+        "hard",
+        "5.1.1",
+    ),
     "Exim, whatever it was": (
         dsn(recipient("5.0.0", "smtp; 550 5.2.2 Over quota"), to=TO, message_id=OURS),
         "soft",

@@ -62,7 +62,7 @@ class Became(StrEnum):
     NOTHING = "nothing to do"
     NOT_UNDERSTOOD = "not understood"
     #: Bounces, complaints and automatic replies, stored to be worked on.
-    REPORTS = "reports about our mails"
+    REPORTS = "told of our mails"
     #: Stored or dealt with before, and only seen again.
     SEEN = "seen before"
 

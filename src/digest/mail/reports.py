@@ -42,6 +42,7 @@ _LONGEST_FIELD = 8 * 1024
 #: Of what a mail system wrote in its own words, so much is searched.
 _LONGEST_TEXT = 16 * 1024
 _LONGEST_DETAIL = 300
+_LONGEST_CODE = 40
 _MOST_IDS = 20
 
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
@@ -164,7 +165,7 @@ def _complaint(parts: Sequence[Message]) -> _Found | None:
     for part in parts:
         if part.get_content_type() == "message/feedback-report":
             fields = next(_blocks(part), None)
-            kind = _field(fields, "Feedback-Type").casefold() if fields else ""
+            kind = said(_field(fields, "Feedback-Type").casefold(), _LONGEST_CODE) if fields else ""
             if kind and fields is not None:
                 agent = _field(fields, "User-Agent")
                 return _COMPLAINTS.get(kind, "complained"), None, kind, f"{kind} {agent}"
@@ -239,21 +240,19 @@ def _field(block: Message, name: str) -> str:
 
 
 def _unformed(message: Message, parts: Sequence[Message]) -> _Found | None:
+    system = _is_system(message)
     # RFC 8098: a reader's program says that the mail was opened, or thrown away.
     read = any(part.get_content_type() == "message/disposition-notification" for part in parts)
-    if read or not _is_system(message):
-        return "autoresponded", None, "", ""
-    text = _own_text(parts)
-    returned = _RETURNED.search(text)
-    words = text[: returned.start()] if returned else text
-    temporary, permanent = _flufl(message, text)
-    if permanent:
-        return _by_words(words)
-    if temporary:
-        return "deferred", None, "", words
-    if "X-Failed-Recipients" in message:
-        return _by_words(words)
-    return None
+    if not read and (system or _field(message, "Return-Path").replace(" ", "") == "<>"):
+        text = _own_text(parts)
+        returned = _RETURNED.search(text)
+        words = text[: returned.start()] if returned else text
+        temporary, permanent = _flufl(message, text)
+        if permanent or (not temporary and "X-Failed-Recipients" in message):
+            return _by_words(words)
+        if temporary:
+            return "deferred", None, "", words
+    return None if system and not read else ("autoresponded", None, "", "")
 
 
 def _is_system(message: Message) -> bool:
