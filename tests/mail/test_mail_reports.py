@@ -72,6 +72,11 @@ BOUNCES = {
         "hard",
         "5.1.1",
     ),
+    "no sender": (
+        plain(QMAIL, to=TO, message_id=OURS).replace(b"From: ", b"X-From: "),
+        "hard",
+        "5.1.1",
+    ),
     "Exim, whatever it was": (
         dsn(recipient("5.0.0", "smtp; 550 5.2.2 Over quota"), to=TO, message_id=OURS),
         "soft",

@@ -290,7 +290,8 @@ def _flufl(message: Message, text: str) -> tuple[bool, bool]:
     logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL + 1)
     # Its patterns are made for the lines of mail systems, not for those of an attacker.
     tame = Message()
-    for name in ("From", "Subject", "X-Failed-Recipients"):
+    tame["From"] = _field(message, "From") or "nobody"  # one of them fails without
+    for name in ("Subject", "X-Failed-Recipients"):
         if name in message:
             tame[name] = _field(message, name)
     tame["Content-Type"] = "text/plain"
