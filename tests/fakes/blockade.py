@@ -78,14 +78,19 @@ def change(path: Path, before: str, after: str) -> None:
     path.write_text(whole.replace(before, after))
 
 
+def use_mailer(home: Path, settings: str) -> None:
+    """Let the newsletter's mailer be this one, not the local mailbox."""
+    site, head = home / "config" / "site.toml", "[mailers.local]\n"
+    change(site, f'{head}kind = "file"\npath = "var/mail"\n', head + settings)
+
+
 def use_relay(home: Path, port: int, *, connections: int = 4, seconds: int = 2) -> None:
     """Let the newsletter's mailer be the relay at a port; `seconds` is its timeout."""
-    local = '[mailers.local]\nkind = "file"\npath = "var/mail"\n'
-    relay = (
-        f'[mailers.local]\nkind = "smtp"\nhost = "127.0.0.1"\nport = {port}\nsecurity = "none"\n'
-        f"timeout_seconds = {seconds}\nconnections = {connections}\n"
+    use_mailer(
+        home,
+        f'kind = "smtp"\nhost = "127.0.0.1"\nport = {port}\nsecurity = "none"\n'
+        f"timeout_seconds = {seconds}\nconnections = {connections}\n",
     )
-    change(home / "config" / "site.toml", local, relay)
 
 
 @dataclass
@@ -202,7 +207,7 @@ class Blockade:
                 self._begun.wait(10)
                 if len(self.pids) > 1 and recipient:
                     self._victim = self._sender_to(recipient)
-                self._kill()
+                self.kill()
 
         self.relay.at_step = at_step
         try:
@@ -249,7 +254,7 @@ class Blockade:
         waiting.start()
         while waiting.is_alive():
             if over():
-                self._kill()
+                self.kill()
                 break
             time.sleep(pause)
         waiting.join()
@@ -264,7 +269,8 @@ class Blockade:
         query = f"SELECT worker FROM deliveries WHERE address = '{recipient}'"
         return int(self.rows(query)[0][0].split(":")[1])
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
+        """Kill whom it is about now, or all."""
         for pid in self.pids if self.power_cut else [self._victim]:
             kill(pid)
 

@@ -14,14 +14,17 @@ import subprocess
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from fakes.blockade import DRAFT_STEPS, LEDGER_STEPS, addresses, moments
+from fakes.api import served
+from fakes.blockade import DRAFT_STEPS, LEDGER_STEPS, addresses, moments, use_mailer
 from fakes.camp import DATABASES
+from fakes.proxy import proxied
 from fakes.relay import STEPS
+from fakes.resend import KEY, ResendServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -181,6 +184,26 @@ def test_a_mailbox_of_files_tells_of_every_mail_in_doubt(besiege):
         assert siege.in_mailbox() == Counter(addresses(60))
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_batch_left_in_doubt_is_said_again_by_its_key_and_nobody_has_it_twice(besiege, moment):
+    with (
+        besiege(readers=150, relayed=False) as siege,
+        served(ResendServer(lambda: datetime.now(UTC))) as server,
+        proxied(server.url) as proxy,
+    ):
+        server.domains.add("commonthreads.example")
+        use_mailer(siege.home, f'kind = "resend"\napi_key = "{KEY}"\napi_url = "{proxy.url}"\n')
+        for _ in range(2):
+            setattr(proxy, moment, lambda line: siege.kill())
+            assert siege.killed_after(60, lambda: siege.start("deliver", "1"))
+        setattr(proxy, moment, lambda line: None)
+        doubtful = siege.balance()["submitting"]
+        assert 0 < doubtful <= 100, "more than one request was under way"
+        siege.until_done()
+        assert siege.balance() == {"submitted": 150}
+        assert server.copies == Counter(addresses(150))
+
+
 #: So much room is left for the database, in bytes: it is used up at different steps.
 ROOM = (0, 30_000, 100_000, 300_000)
 
@@ -196,6 +219,18 @@ def test_a_full_disk_under_the_database_loses_nothing(besiege, room):
         assert "the disk is full" in told
         disk.empty()
         # What was answered could not be written: for the ledger it was a kill.
+        siege.kills += 1
+        siege.until_done()
+        siege.check()
+
+
+@pytest.mark.parametrize("largest", [8_000, 60_000])
+def test_a_database_that_may_grow_no_more_loses_nothing(besiege, largest):
+    with besiege() as siege:
+        siege.wait(siege.start("deliver", "1", largest=largest), codes=(1,))
+        told = siege.errors()
+        assert "Traceback" not in told
+        assert "the disk is full" in told
         siege.kills += 1
         siege.until_done()
         siege.check()

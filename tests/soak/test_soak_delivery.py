@@ -103,14 +103,20 @@ def test_kills_while_it_waits_for_an_answer(besiege, name):
 @pytest.mark.parametrize("database", DATABASES)
 @pytest.mark.parametrize("seed", range(SEED, SEED + 4))
 def test_kills_of_two_workers(besiege, database, seed):
-    """Now one of them, now both at once."""
+    """Now one of them, now both at once; the relay is not well either, every other time."""
     dice = random.Random(seed)
     with besiege(database, readers=150) as siege:
         siege.relay.pace = 0.003
+        if seed % 2:
+            siege.relay.misbehave(
+                Misdeed("MAIL", "421 4.3.2 closing", percent=5),
+                Misdeed("accepted", DROP, percent=5),
+            )
         for step in STEPS[2:]:
             siege.power_cut = dice.random() < 0.5
             siege.killed_at(step, dice.randint(1, 8), lambda: siege.start_two()[0])
             siege.wait_for_all()
+        siege.relay.behave()
         siege.until_done()
         siege.check()
 
