@@ -93,6 +93,8 @@ def test_a_post_that_a_reader_holds_is_not_given_them_again_by_any_fault(world):
     with world.store.read() as c:
         for table in (tables.issues, tables.deliveries, tables.reservations):
             assert c.execute(select(table)).all() == []
+    world.just_before_reserving = lambda _: None
+    assert world.got(world.issue(post, other)) == {"ann": 0b11, "bob": 0b11}
 
 
 def test_what_is_given_back_is_one_readers_of_one_issue(world):
