@@ -309,7 +309,7 @@ class Blockade:
     def resume(self) -> None:
         """Let the issue go on, if something paused it."""
         if self.count("SELECT count(*) FROM issues WHERE id = 1 AND state = 'paused'"):
-            self.run("resume", "1")
+            self.wait(self._start("resume", {}))
 
     def until_done(self, most: int = 30) -> None:
         """Deliver until nothing is left to do, as an operator would who wants it out."""

@@ -152,6 +152,17 @@ def _deliver(home: Path, clock: Callable[[], datetime], order: dict) -> None:
         sending.send_issue(app, 1, act, sending.Watch(should_stop=stopping))
 
 
+def _resume(home: Path, clock: Callable[[], datetime], order: dict) -> None:
+    """As `digest resume 1` does it, by another clock."""
+    from digest.bootstrap import bootstrap
+    from digest.issues import desk
+    from digest.model import Act
+
+    with bootstrap(home, clock=clock) as app:
+        act = Act("test", app.clock(), "go on")
+        desk.resume(app.store, app.config, app.templates, 1, act)
+
+
 STEPS = {
     "publish": _publish,
     "plan": _plan,
@@ -159,6 +170,7 @@ STEPS = {
     "digest": _digest,
     "begin": _begin,
     "deliver": _deliver,
+    "resume": _resume,
 }
 
 
