@@ -178,7 +178,7 @@ def begin(
         return {}
     if _issue_state(c, issue_id) != IssueState.SENDING:
         return {start.claimed.id: "stopped" for start in starts}
-    _hold_consents(c, starts)
+    hold_consents(c, {start.claimed.subscription_id for start in starts})
     words: dict[int, Word] = {start.claimed.id: "go" for start in starts}
     if _write_submitting(c, starts, worker, submission) == len(starts):
         return words
@@ -249,11 +249,10 @@ def _write_submitting(
     return _SUBMITTING.carry_out(c, alike, rows)
 
 
-def _hold_consents(c: Connection, starts: Sequence[Start]) -> None:
+def hold_consents(c: Connection, ids: Collection[int]) -> None:
     """Whoever leaves at this moment has left before, or leaves after; SQLite has one writer."""
     if c.dialect.name != "sqlite":
-        ids = sorted({start.claimed.subscription_id for start in starts})
-        consents = select(subscriptions.c.id).where(subscriptions.c.id.in_(ids))
+        consents = select(subscriptions.c.id).where(subscriptions.c.id.in_(sorted(ids)))
         c.execute(consents.order_by(subscriptions.c.id).with_for_update(read=True))
 
 

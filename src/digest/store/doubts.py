@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import exists, func, or_, select, update
 
 from digest.model import DeliveryState, IssueState
-from digest.store.deliveries import Claimed
+from digest.store.deliveries import Claimed, hold_consents
 from digest.store.tables import deliveries, issues, subscriptions, suppressions
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def begin_again(
     if c.scalar(speaking.with_for_update(read=True)) is None:
         return ()
     of_it = (_D.issue_id == issue_id, _D.request == request)
-    total = c.scalar(select(func.count()).select_from(deliveries).where(*of_it))
+    consents = c.scalars(select(_D.subscription_id).where(*of_it)).all()
+    hold_consents(c, consents)
     may = exists().where(
         subscriptions.c.id == _D.subscription_id,
         subscriptions.c.state == "active",
@@ -87,7 +88,7 @@ def begin_again(
         )
     )
     found = sorted((Claimed(*row) for row in c.execute(begun)), key=lambda one: one.id)
-    if len(found) != total:
+    if len(found) != len(consents):
         c.rollback()
         return ()
     return found
