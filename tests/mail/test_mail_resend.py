@@ -62,6 +62,28 @@ def crawling(before: float):
     listener.close()
 
 
+@contextmanager
+def answering(head: bytes, more: int = 0):
+    """A server that answers with this, and with so many megabytes."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    said = [0]
+
+    def answer():
+        client, _ = listener.accept()
+        with client, suppress(OSError):
+            client.recv(65536)
+            client.sendall(head)
+            for _ in range(more):
+                client.sendall(bytes(1_000_000))
+                said[0] += 1
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}", said
+    thread.join()
+    listener.close()
+
+
 def kinds(outcomes) -> list[str]:
     return [type(outcome).__name__ for outcome in outcomes]
 
@@ -240,6 +262,37 @@ def test_each_answer_says_whether_the_mails_may_have_gone(server, mailer, reply,
     assert [type(one) for one in outcomes] == [outcome] * 2, outcomes
     assert all(one.reason for one in outcomes)
     assert kinds(mailer.submit([numbered(1), numbered(2)], "other")) == ["Receipt"] * 2
+
+
+ANSWERED = b"HTTP/1.1 %s\r\nContent-Length: %s\r\nConnection: close\r\n%s\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "outcome"),
+    [
+        # It had the request all the same.
+        (ANSWERED % (b"200 OK", b"2, 3", b""), "Uncertain"),
+        (ANSWERED % (b"200 OK", b"2\r\nContent-Length: 3", b""), "Uncertain"),
+        (ANSWERED % (b"101 Switching Protocols", b"0", b""), "Uncertain"),
+        (ANSWERED % (b"799 Whatever", b"0", b""), "Uncertain"),
+        (ANSWERED % (b"302 Found", b"0", b"Location: http://[::1\r\n"), "Unauthorized"),
+        (ANSWERED % (b"302 Found", b"0", b"Location: http://\r\n"), "Unauthorized"),
+    ],
+)
+def test_an_answer_that_is_none_is_no_proof_that_nothing_was_taken(head, outcome):
+    with answering(head) as (url, _):
+        mailer = resend(url)
+        assert kinds(mailer.submit([numbered(1)], "key")) == [outcome]
+        mailer.close()
+
+
+def test_of_a_redirect_no_more_is_read_than_of_other_answers():
+    head = b"HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n"
+    with answering(head, more=40) as (url, said):
+        mailer = resend(url)
+        assert kinds(mailer.submit([numbered(1)], "key")) == ["Unauthorized"]
+        mailer.close()
+    assert said[0] < 40
 
 
 @pytest.mark.parametrize(

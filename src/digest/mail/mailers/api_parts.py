@@ -27,7 +27,7 @@ _PLAIN_NAME = re.compile(r"[\w !#$%&'*+/=?^`{|}~-]*")
 #: Definite by their number, but said by proxies too while the request may go on behind them.
 _IN_DOUBT = frozenset({408, 425})
 _REDIRECTS = range(300, 400)
-_NOT_NOW = range(500, 600)
+_EXPLAINED = range(400, 500)
 
 
 def sender_of(content: Content) -> str:
@@ -70,7 +70,7 @@ def by_status(who: str, answer: Answer, words: str) -> Trouble | None:
     reason = f"{who} answered {code}: {words or 'no reason given'}"
     if answer.status in _REDIRECTS:
         return Unauthorized(f"{reason}; api_url must be where the API itself is", code)
-    if answer.status in _NOT_NOW or answer.status in _IN_DOUBT:
+    if answer.status not in _EXPLAINED or answer.status in _IN_DOUBT:
         return Uncertain(reason, code)
     return None
 

@@ -88,7 +88,7 @@ class Line:
 
     @cached_property
     def _session(self) -> requests.Session:
-        session = requests.Session()
+        session = _Session()
         # As it came, and not packed: what is read can be limited.
         own = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "digest"}
         session.headers.update({**own, **self._headers})
@@ -97,6 +97,14 @@ class Line:
         for scheme in ("https://", "http://"):
             session.mount(scheme, _Transport())
         return session
+
+
+class _Session(requests.Session):
+    """Looks nowhere else: requests reads all of a redirect, however long, before it asks whether
+    it is to be followed, and stumbles over what is no address."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Where to go on: nowhere."""
 
 
 def _nothing_added(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -167,8 +175,12 @@ class _Transport(HTTPAdapter):
 
 def _was_unsent(error: BaseException) -> bool:
     """Whether there was no connection to say it on, or it could not even be written."""
-    ours = isinstance(error, ValueError)  # as requests has it of addresses and headers
-    return ours or any(hasattr(one, "while_connecting") for one in _within(error))
+    found = list(_within(error))
+    # As requests has it of addresses and headers: ours, unless it had them from an answer.
+    ours = isinstance(error, ValueError) and not any(
+        isinstance(one, urllib3.exceptions.InvalidHeader) for one in found
+    )
+    return ours or any(hasattr(one, "while_connecting") for one in found)
 
 
 def _cause(error: BaseException) -> BaseException:

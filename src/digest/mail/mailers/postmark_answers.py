@@ -11,7 +11,7 @@ https://postmarkapp.com/developer/api/email-api (batches)
 | the same, of several | unauthorized: nothing of it was taken |
 | 401, 403, 404, 405, any other 4xx | unauthorized |
 | 429 | throttled |
-| 5xx, 408, 425 | uncertain |
+| 5xx, 408, 425, what is no status | uncertain |
 
 | ErrorCode | the mail |
 |---|---|

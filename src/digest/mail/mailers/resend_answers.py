@@ -14,7 +14,7 @@ https://resend.com/docs/dashboard/emails/idempotency-keys
 | 401, 403 (key, domain not verified), 404, 405, 451, any other 4xx | unauthorized |
 | 409: the key's first request was another, or is not over yet | uncertain |
 | 429 | throttled: a second or as it says; a quota, a day |
-| 5xx, 408, 425 | uncertain |
+| 5xx, 408, 425, what is no status | uncertain |
 """
 
 from __future__ import annotations
