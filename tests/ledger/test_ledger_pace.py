@@ -253,9 +253,13 @@ def test_a_resume_starts_the_counts_anew_and_a_decision_does_not(world, issue):
         issue_store.record_decision(c, now, Act("Maya", at + MINUTE, "settled"))
     happen(world, submitted[1:], "bounced", at)
     end(world, issue, S.REFUSED, 1, at)
+    # What went out before and comes back late is no share of what is tried since.
     found = tally(world, issue)
     assert (found.let_go_at, found.tried, found.refused) == (at, 1, 1)
-    assert (found.bounced, found.ever) == (1, 5)
+    assert (found.bounced, found.ever) == (0, 5)
+    happen(world, end(world, issue, S.SUBMITTED, 1, at), "bounced", at)
+    found = tally(world, issue)
+    assert (found.tried, found.bounced) == (2, 1)
 
 
 def test_another_issue_has_a_tally_of_its_own(world, issue):

@@ -277,21 +277,37 @@ class _Clerk:
         if until is None or until - now > patience:
             self.waits_until = until if self.why else None
             return False
-        self.shift.sleep(min(LOOK, max(BLINK, (until - now).total_seconds())))
+        self._sleep_until(until)
         # What waited for a time may be due by then.
         self.leases.drained = False
-        with self.shift.store.read() as c:
-            self.stopped = not ledger.is_sending(c, self.issue_id)
         return True
+
+    def _sleep_until(self, until: datetime) -> None:
+        """Let the time pass, unless somebody stops the issue or asks us to stop."""
+        shift, left, before = self.shift, until - self.shift.clock(), timedelta.max
+        # A clock that is set back is no reason to wait longer: it is looked anew.
+        while left < before and not (self.stopped or shift.should_stop()):
+            shift.sleep(min(LOOK, max(BLINK, left.total_seconds())))
+            with shift.store.read() as c:
+                self.stopped = not ledger.is_sending(c, self.issue_id)
+            self._live()
+            before, left = left, until - shift.clock()
+            if left <= timedelta(0):
+                return
 
     def _next_moment(self) -> tuple[datetime | None, str]:
         """When something may begin again, where nothing can now, and what holds it up."""
         if isinstance(self.opening, Shut) and not self._empty:
             return self.opening.until, self.opening.why
-        if self.held and self.leases.waiting:
-            return min(self.held.values()), "all that is left is for domains that must wait"
         with self.shift.store.read() as c:
-            return accounts.next_due(c, self.issue_id), ""
+            due = accounts.next_due(c, self.issue_id, barring=self.held)
+            waiting = accounts.pending_domains(c, self.issue_id, self.held)
+        ends = [self.held[domain] for domain in waiting | (self.leases.lanes & self.held.keys())]
+        if not ends:
+            return due, ""
+        if due is not None and due < min(ends):
+            return due, "what is left is for domains that must wait, or is tried again later"
+        return min(ends), "all that is left is for domains that must wait"
 
     # --- what is begun -------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from digest.mail.rates import domain_of
 from digest.store import deliveries as ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import KeysView, Mapping
     from datetime import datetime
 
     from sqlalchemy.engine import Connection
@@ -59,9 +59,9 @@ class Leases:
         return bool(self._unwanted)
 
     @property
-    def waiting(self) -> bool:
-        """Something is left for domains that must wait, here or in the ledger."""
-        return bool(self._lanes or self._passed_over)
+    def lanes(self) -> KeysView[str]:
+        """The domains that something is leased for, and that had to wait for a moment."""
+        return self._lanes.keys()
 
     def next(self, held: Mapping[str, datetime], now: datetime, most: int) -> Claimed | None:
         """The next whose domain need not wait; leases `most` more where none is at hand.

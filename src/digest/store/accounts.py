@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from digest.model import Account, DeliveryState
+from digest.store.dialect import address_domain
 from digest.store.tables import deliveries, exclusions, variants
 
 if TYPE_CHECKING:
@@ -141,10 +142,21 @@ def has_left(c: Connection, issue_id: int) -> bool:
     return c.execute(query).first() is not None
 
 
-def next_due(c: Connection, issue_id: int) -> datetime | None:
-    """The earliest time at which a waiting delivery may be tried again."""
-    query = select(func.min(deliveries.c.not_before)).where(
-        deliveries.c.issue_id == issue_id, deliveries.c.state == S.PENDING
-    )
-    found: datetime | None = c.scalar(query)
+def next_due(c: Connection, issue_id: int, *, barring: Collection[str] = ()) -> datetime | None:
+    """The earliest time at which a waiting delivery may be tried again; of other domains."""
+    d = deliveries.c
+    waiting = [d.issue_id == issue_id, d.state == S.PENDING]
+    if barring:
+        waiting.append(address_domain(c, d.address_key).not_in(list(barring)))
+    found: datetime | None = c.scalar(select(func.min(d.not_before)).where(*waiting))
     return found
+
+
+def pending_domains(c: Connection, issue_id: int, among: Collection[str]) -> set[str]:
+    """Those of some domains that something of the issue is pending for."""
+    if not among:
+        return set()
+    d = deliveries.c
+    domain = address_domain(c, d.address_key)
+    mine = (d.issue_id == issue_id, d.state == S.PENDING, domain.in_(list(among)))
+    return set(c.scalars(select(domain).where(*mine).distinct()))

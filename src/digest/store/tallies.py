@@ -74,6 +74,8 @@ def _events(c: Connection, issue_id: int, since: datetime) -> dict[str, int]:
         _D.id == _E.delivery_id,
         _D.issue_id == issue_id,
         _D.state.in_([S.SUBMITTED, S.UNCERTAIN]),
+        # What comes back late of those before is no share of those tried since.
+        _D.state_at >= since,
     )
     later = select(_E.event, func.count(_E.delivery_id.distinct())).where(
         text(BRAKING), _E.at >= since, taken
