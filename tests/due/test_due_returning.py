@@ -22,6 +22,7 @@ from digest.mail.verp import verp_address
 from digest.model import IssueState
 from digest.readers.erasure import erase_reader
 from digest.readers.lifting import lift
+from digest.readers.subscriptions import suppress
 from digest.readers.tokens import keyed_hash
 from digest.returning import work_off
 from digest.store import readers, tables
@@ -542,6 +543,20 @@ def test_times_are_kept_in_utc():
         Feedback("bounced", at)
 
 
+def test_however_much_waits_nothing_in_it_names_an_erased_reader(post):
+    post.sent()
+    app, now = post.world.app, post.world.now
+    with app.store.write() as c:
+        for number in range(1, 1202):
+            said = "550 no Ann here" if number in {1, 500, 501, 1201} else "250 ok"
+            told = Feedback("delivered", now, detail=said, remote_id=f"unknown {number}")
+            take_in(c, "hook:relay", str(number), told, now)
+    assert erase_reader(app.store, app.secret, post.ann, now).outcome == "erased"
+    with app.store.read() as c:
+        said = Counter(body["detail"] for body in c.scalars(select(tables.feedback.c.body)))
+    assert said == {"250 ok": 1197, "erased": 4}
+
+
 # --- what an operator sees and may undo --------------------------------------------------------
 
 
@@ -570,6 +585,25 @@ def test_what_a_reader_said_is_not_lifted(at_home):
     code, out, _ = at_home.command("readers", "lift", ANN, "--reason", "a mistake")
     assert code == 2
     assert "called our mail spam, by complaint" in out
+    assert post.suppressed()
+
+
+@pytest.mark.parametrize("word", ["a complaint", "by hand"])
+def test_a_person_s_word_takes_the_place_of_a_server_s_and_is_not_lifted(post, word):
+    store, now = post.world.store, post.world.now
+    delivery = post.sent()
+    post.tell(delivery_id=delivery, **HARD)
+    post.work()
+    if word == "by hand":
+        done = suppress(store, ANN, "asked by phone", "maya", now)
+        assert done.outcome == "suppressed"
+    else:
+        post.tell(event="complained", delivery_id=delivery)
+        assert post.work().suppressed == 1
+    post.tell(delivery_id=post.sent(), **HARD)
+    post.work()
+    assert post.suppressed() in {"complaint: called our mail spam", "maya: asked by phone"}
+    assert lift(store, ANN, "a mistake", now).outcome == "kept"
     assert post.suppressed()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003  a field of the value below
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import and_, func, insert, literal, select, tuple_, update
 
 from digest.mail.bounces import IN_A_ROW, LOOKED_BACK, Past
 from digest.model import DeliveryState, IssueState
@@ -91,8 +91,9 @@ def waiting(c: Connection, last: Waiting | None = None) -> list[Waiting]:
     t = table.c
     query = select(t.id, t.received_at, t.body).where(t.worked_at.is_(None))
     if last is not None:
-        same = and_(t.received_at == last.received_at, t.id > last.id)
-        query = query.where(or_(t.received_at > last.received_at, same))
+        # As rows: told apart by OR, SQLite reads all that came before once more for each page.
+        seen = (literal(last.received_at, t.received_at.type), literal(last.id))
+        query = query.where(tuple_(t.received_at, t.id) > tuple_(*seen))
     return [Waiting(*row) for row in c.execute(query.order_by(t.received_at, t.id).limit(_PAGE))]
 
 
@@ -264,8 +265,11 @@ def forget(c: Connection, address_key: str) -> None:
 
     Whose it is would have to be looked up; nothing is lost where it is of another.
     """
-    waits = table.c.worked_at.is_(None)
-    for number, body in c.execute(select(table.c.id, table.c.body).where(waits)).all():
-        after = {**body, "detail": scrubbed(body.get("detail"), address_key)}
-        if after != body:
-            c.execute(update(table).where(table.c.id == number, waits).values(body=after))
+    last: Waiting | None = None
+    while page := waiting(c, last):
+        for one in page:
+            after = {**one.body, "detail": scrubbed(one.body.get("detail"), address_key)}
+            if after != one.body:
+                waits = (table.c.id == one.id, table.c.worked_at.is_(None))
+                c.execute(update(table).where(*waits).values(body=after))
+        last = page[-1]

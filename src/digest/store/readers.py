@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003  a field of the values below
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 
 from digest.model import Interests, Rhythm
-from digest.store.dialect import insert_ignore
+from digest.store.dialect import insert_ignore, upsert
+from digest.store.suppressions import BOUNCE
 from digest.store.tables import erasures, subscribers, subscriptions, suppressions
 
 if TYPE_CHECKING:
@@ -144,26 +145,33 @@ def end_erasure(c: Connection, key: str, hashed: Callable[[str], str]) -> None:
 def suppress(c: Connection, key: str, suppression: Suppression) -> bool:
     """Store a suppression; False where the address has one already, which stays as it is.
 
-    Of an erased reader the ledger knows the keyed hash alone: it goes to their erasure.
+    But what a mail system said can be lifted: a person's word takes its place. Of an erased
+    reader the ledger knows the keyed hash alone: it goes to their erasure.
     """
     if "@" not in key:
         return _suppress_erased(c, key, suppression)
-    row = {
-        "address_key": key,
-        "reason": suppression.reason,
-        "origin": suppression.origin,
-        "at": suppression.at,
-    }
+    said = {"reason": suppression.reason, "origin": suppression.origin, "at": suppression.at}
+    added = upsert(c.dialect.name, suppressions).values(address_key=key, **said)
+    if suppression.origin == BOUNCE:
+        added = added.on_conflict_do_nothing()
+    else:
+        liftable = suppressions.c.origin == BOUNCE
+        here = [suppressions.c.address_key]
+        added = added.on_conflict_do_update(index_elements=here, set_=said, where=liftable)
     # Not by `rowcount`, which an INSERT leaves at -1 on PostgreSQL.
-    added = insert_ignore(c, suppressions).returning(suppressions.c.address_key)
-    return c.execute(added, row).first() is not None
+    return c.execute(added.returning(suppressions.c.address_key)).first() is not None
 
 
 def _suppress_erased(c: Connection, address_hash: str, suppression: Suppression) -> bool:
-    here = (erasures.c.address_hash == address_hash, erasures.c.suppressed_reason.is_(None))
+    e = erasures.c
+    liftable = e.suppressed_origin == BOUNCE
+    free = e.suppressed_reason.is_(None)
     changed = c.execute(
         update(erasures)
-        .where(*here)
+        .where(
+            e.address_hash == address_hash,
+            free if suppression.origin == BOUNCE else or_(free, liftable),
+        )
         .values(
             suppressed_reason=suppression.reason,
             suppressed_origin=suppression.origin,
