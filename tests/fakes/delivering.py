@@ -160,7 +160,7 @@ class Engine:
             mailer_key=MAILER,
             rules=Rules(self.paced, self.window, UTC, self.brakes),
             letters=self.letters,  # type: ignore[arg-type]  # only `make` of it is asked for
-            worker=f"elsewhere:{self.workers}",
+            worker=f"elsewhere:{self.issue.id}-{self.workers}",
             clock=self.clock,
             should_stop=lambda: False,
             progress=lambda: None,

@@ -196,7 +196,8 @@ def new_engine(world: World) -> Iterator[Callable[..., Engine]]:
     def make(readers: int | Sequence[str] = 3, **changes: Any) -> Engine:
         names = map(name_of, range(readers)) if isinstance(readers, int) else readers
         subscribe(world.store, [address(name) for name in names])
-        made.append(Engine(world.store, world.issue(world.post()), **changes))
+        issue = world.issue(world.post(), period=f"2026-W{48 + len(made)}")
+        made.append(Engine(world.store, issue, **changes))
         return made[-1]
 
     yield make

@@ -157,7 +157,7 @@ def test_a_request_is_not_said_again_with_somebody_who_must_not_get_it(new_engin
     assert proved(engine, keeper) == 15
     # The whole request stays as it was, without a trace.
     assert {row.id: row.state for row in engine.rows()[:10]} == before
-    assert {row.worker for row in engine.rows()[:10]} <= {"elsewhere:1", None}
+    assert {row.worker for row in engine.rows()[:10]} <= {"elsewhere:1-1", None}
     assert engine.states()["submitted"] == 15
     assert len(keeper.said) == 2
 
