@@ -68,9 +68,10 @@ def _look_up(inquiry: Inquiry) -> int:
         if found is None and not mailer.traits.finds_absence:
             continue
         after = DeliveryState.SUBMITTED if found else DeliveryState.PENDING
-        how = f"looked up in {inquiry.mailer_key}"
+        how, now = f"looked up in {inquiry.mailer_key}", inquiry.clock()
+        remote_id = found.remote_id if found else None
         with store.write() as c:
-            ledger.settle(c, delivery_id, after, how=how, now=inquiry.clock())
+            ledger.settle(c, delivery_id, after, how=how, now=now, remote_id=remote_id)
         decided += 1
     return decided
 

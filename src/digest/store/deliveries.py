@@ -542,10 +542,21 @@ def uncertain_ids(
 
 
 def settle(
-    c: Connection, delivery_id: int, after: DeliveryState, *, how: str, now: datetime
+    c: Connection,
+    delivery_id: int,
+    after: DeliveryState,
+    *,
+    how: str,
+    now: datetime,
+    remote_id: str | None = None,
 ) -> bool:
-    """Decide one uncertain delivery: submitted, pending (again), or left uncertain for good."""
+    """Decide one uncertain delivery: submitted, pending (again), or left uncertain for good.
+
+    `remote_id` is that of the receipt that was found, by which webhooks may name it.
+    """
     values = {"state": after, "settled": how, "state_at": now, "worker": None}
+    if remote_id is not None:
+        values["remote_id"] = remote_id
     if after is S.PENDING:
         values["not_before"] = None
     changed = c.execute(
