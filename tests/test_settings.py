@@ -289,3 +289,27 @@ def test_what_schedules_may_ask_is_what_flows_take(flow):
     }
     needed = taken.args[: len(taken.args) - len(taken.defaults)]
     assert tuple(arg.arg for arg in needed) == REQUIRED.get(flow, ())
+
+
+@pytest.mark.parametrize(
+    ("file", "declared", "key", "cure"),
+    [
+        (
+            "site.toml",
+            '[mailers.second]\nkind = "file"\npace = "14/second"',
+            "mailers.second.pace",
+            "must be a list: put it in square brackets (it is '14/second')",
+        ),
+        (
+            "newsletters.toml",
+            '[newsletters.weekly.window]\nholidays = ["25.12.2026"]',
+            "newsletters.weekly.window.holidays.0",
+            "must be a date without quotes, such as 2026-12-25 (it is '25.12.2026')",
+        ),
+    ],
+    ids=["no list", "no date"],
+)
+def test_a_slip_of_the_pen_is_told_with_its_cure(home, file, declared, key, cure):
+    with (home / "config" / file).open("a") as config:
+        config.write(f"\n{declared}\n")
+    assert faults(home) == {f"config/{file}: {key}": cure}

@@ -249,6 +249,13 @@ def _file_of(location: tuple[str, ...], origins: dict[Keys, str]) -> str:
     return inside[0] if inside else "config/*.toml"
 
 
+#: What Pydantic says of these names no cure.
+_PLAINLY = {
+    "tuple_type": "must be a list: put it in square brackets",
+    "date_from_datetime_parsing": "must be a date without quotes, such as 2026-12-25",
+}
+
+
 def _message(fault: Any, location: tuple[str, ...]) -> str:
     if fault["type"] == "extra_forbidden":
         return _unknown_key(location)
@@ -256,7 +263,7 @@ def _message(fault: Any, location: tuple[str, ...]) -> str:
         return "missing; add it"
     if fault["type"].startswith("timezone"):
         return "needs an offset from UTC, such as 2026-01-01T00:00:00+00:00"
-    message = str(fault["msg"]).removeprefix("Value error, ")
+    message = _PLAINLY.get(fault["type"]) or str(fault["msg"]).removeprefix("Value error, ")
     given = fault.get("input")
     shown = isinstance(given, (str, int, float, bool)) and not _tells_secrets(given, location)
     return f"{message} (it is {given!r})" if shown else message
