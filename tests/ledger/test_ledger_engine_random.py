@@ -6,6 +6,7 @@ from threading import Lock, Thread
 
 import pytest
 
+from digest.config_mailers import Brakes
 from digest.errors import Refused, Throttled, Unavailable, Uncertain
 from digest.model import MailerTraits
 from fakes.delivering import accepted, name_of
@@ -33,7 +34,9 @@ def some_outcome(dice, recipient):
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_answered_each_gets_it_once_and_none_is_lost(new_engine, seed, batch):
     dice = Random(seed)
-    engine = new_engine([f"{name_of(n)}@{DOMAINS[n % len(DOMAINS)]}" for n in range(500)])
+    readers = [f"{name_of(number)}@{DOMAINS[number % len(DOMAINS)]}" for number in range(500)]
+    # No brake: by chance more than so many are refused.
+    engine = new_engine(readers, brakes=Brakes(refused_percent=100))
     engine.server.traits = MailerTraits(batch=batch)
     answered, lock = {}, Lock()
 
