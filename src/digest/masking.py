@@ -14,5 +14,7 @@ def mask(text: str) -> str:
 
 def said(text: str, most: int = 500) -> str:
     """What somebody else said, in one line without addresses, of so many characters at most."""
-    shown = "".join(c if c.isprintable() else " " for c in text[: 4 * most])
-    return mask(" ".join(shown.split()))[:most]
+    shown = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    # An address that is cut is none any more: the word in which the cut falls goes whole.
+    kept = shown if len(shown) <= 4 * most else shown[: 4 * most].rpartition(" ")[0]
+    return mask(kept)[:most]

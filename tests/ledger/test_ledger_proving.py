@@ -203,6 +203,7 @@ def test_only_the_mailer_that_was_told_is_told_again(new_engine, keeper):
         LOST,
         Uncertain("already under way", "409"),
         Unauthorized("wrong key", "401"),
+        Refused("the sender is not verified", "422"),
     ],
     ids=lambda outcome: type(outcome).__name__,
 )
@@ -219,9 +220,9 @@ def test_no_answer_to_the_second_saying_proves_anything_but_a_real_one(new_engin
     assert set(keeper.copies.values()) == {1}
 
 
-def test_a_request_that_was_refused_was_refused(new_engine, keeper):
+def test_an_address_that_was_refused_was_refused(new_engine, keeper):
     engine = in_doubt(new_engine, keeper)
-    keeper.instead = Refused("the sender is not verified", "422")
+    keeper.instead = Refused("no such mailbox", "406", address_fault=True)
     assert proved(engine, keeper) == 25
     assert engine.states() == {"refused": 25}
 

@@ -193,3 +193,11 @@ def test_no_code_that_a_server_invents_is_a_crash(code: str, reason: str, fault:
     decision = decided(Refused(reason, code, address_fault=fault))
     assert decision.state in {REFUSED, PENDING}
     assert fault or decision.suppress is None
+
+
+@pytest.mark.parametrize(("takes_others", "attempts"), [(True, 13), (False, 12)])
+def test_a_mailer_that_takes_nothing_uses_up_nobodys_attempts(takes_others, attempts):
+    asked = Throttled("maximum rate exceeded", "454", reach="mailer")
+    decision = decide(asked, delivery_id=1, attempts=12, now=NOW, takes_others=takes_others)
+    assert decision.attempts == attempts
+    assert (decision.state is DeliveryState.FAILED) == takes_others

@@ -3,7 +3,7 @@
 | answer | next state | the address | the mailer |
 |---|---|---|---|
 | receipt | submitted | | |
-| throttled, all of the mailer | pending, later; failed once attempts are used up | kept | waits |
+| throttled, all of the mailer | pending, later; not counted if it took none | kept | waits |
 | throttled, the domain | pending, later; failed once attempts are used up | kept | in part waits |
 | throttled, unavailable | pending, later; failed once attempts are used up | kept | goes on |
 | refused at RCPT: no such mailbox | refused, bounced | suppressed | goes on |
@@ -100,10 +100,18 @@ class Decision:
     stop_mailer: bool = False
 
 
-def decide(outcome: Outcome, *, delivery_id: int, attempts: int, now: datetime) -> Decision:
+def decide(
+    outcome: Outcome,
+    *,
+    delivery_id: int,
+    attempts: int,
+    now: datetime,
+    takes_others: bool = True,
+) -> Decision:
     """Return what follows from a mailer's answer.
 
-    `attempts` counts those before the one that `outcome` answers.
+    `attempts` counts those before the one that `outcome` answers. `takes_others` tells whether
+    the mailer took other mails meanwhile.
     """
     match outcome:
         case Receipt():
@@ -115,10 +123,11 @@ def decide(outcome: Outcome, *, delivery_id: int, attempts: int, now: datetime) 
                 DeliveryState.PENDING, attempts, outcome.reason, outcome.code, stop_mailer=True
             )
         case Throttled():
-            # It counts against this one even where it is said of all: what a server says to one
-            # mail alone, again and again, would hold up the others for ever.
+            # What is said of the whole mailer is no fault of the mail that met with it; but said
+            # to one mail alone, again and again, it would hold up the others for ever.
+            counts = outcome.reach != "mailer" or takes_others
             pause = _pause(outcome, delivery_id, attempts + 1)
-            later = _later(outcome, attempts + 1, now + pause)
+            later = _later(outcome, attempts + counts, now + pause)
             return replace(later, reach=outcome.reach, asked=outcome.retry_after)
         case Unavailable():
             return _later(outcome, attempts + 1, now + _pause(outcome, delivery_id, attempts + 1))

@@ -143,6 +143,8 @@ class _Clerk:
     alone: bool = False
     #: What `missed` was when each request began that has no answer yet.
     missed_at: dict[str, int] = field(default_factory=dict)
+    #: The mailer accepted a mail.
+    took_some: bool = False
     fault: str = ""
     brake: str = ""
     unreachable: str = ""
@@ -442,7 +444,14 @@ class _Clerk:
             return
         now = self.shift.clock()
         for claimed, outcome in zip(done.order.known, done.outcomes, strict=True):
-            decision = decide(outcome, delivery_id=claimed.id, attempts=claimed.attempts, now=now)
+            self.took_some |= isinstance(outcome, Receipt)
+            decision = decide(
+                outcome,
+                delivery_id=claimed.id,
+                attempts=claimed.attempts,
+                now=now,
+                takes_others=self.took_some,
+            )
             if decision.stop_mailer:
                 self.fault = self.fault or decision.reason or "mailer stopped"
             # The ledger has every delivery; a line for each would bury the others.

@@ -147,9 +147,11 @@ def _write_down(inquiry: Inquiry, begun: Sequence[Claimed], outcomes: Sequence[O
 def _answer(one: Claimed, outcome: Outcome, inquiry: Inquiry) -> ledger.Answer:
     """What the answer tells of the first time.
 
-    That it was not taken up now proves nothing: it may have been then.
+    That it was not taken up now proves nothing: it may have been then. A fault of the mail may be
+    one of config, and new.
     """
-    if not isinstance(outcome, Receipt | Refused):
+    of_address = isinstance(outcome, Refused) and outcome.address_fault
+    if not isinstance(outcome, Receipt) and not of_address:
         return ledger.Answer(one, Decision(DeliveryState.UNCERTAIN, one.attempts, outcome.reason))
     decision = decide(
         outcome, delivery_id=one.id, attempts=max(one.attempts - 1, 0), now=inquiry.clock()
