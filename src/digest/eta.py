@@ -31,12 +31,22 @@ NO_ESTIMATE = "no estimate yet"
 def to_go(app: App, c: Connection, issue: Issue | IssueRow, account: Account | None) -> str:
     """How long an issue that is being sent will still take: "about 3 min to go".
 
-    An empty text where it is not being sent, or nothing of it is open.
+    With what it waits for, if it does. An empty text where it is not being sent, or nothing of
+    it is open.
     """
     if issue.state is not IssueState.SENDING or account is None or not account.open:
         return ""
     at = _through_at(app, c, issue, account)
-    return f"{lasts(at - app.clock())} to go" if at else NO_ESTIMATE
+    left = f"{lasts(at - app.clock())} to go" if at else NO_ESTIMATE
+    return "; ".join(filter(None, (left, waits(app, issue))))
+
+
+def waits(app: App, issue: Issue | IssueRow) -> str:
+    """Until when nothing of an issue that is being sent goes out, and why; or empty."""
+    until = issue.waits_until
+    if issue.state is not IssueState.SENDING or until is None or until <= app.clock():
+        return ""
+    return f"waits until {until.astimezone(app.config.site.zone):%a %d %b %H:%M}: {issue.waits_why}"
 
 
 def _through_at(

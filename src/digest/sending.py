@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from digest import checking
 from digest.errors import StateError, UsageError
+from digest.eta import waits
 from digest.issues import desk
 from digest.issues.compose import newsletter_of
 from digest.issues.freeze import freeze_issue
@@ -174,6 +175,10 @@ def deliver_batch(
     issue = _get(app, issue_id)
     newsletter = newsletter_of(app.config, issue.newsletter)
     slug = newsletter.mailer
+    if issue.waits_until is not None:
+        # Somebody is at it again: what holds it up now is found out anew.
+        with app.store.write() as c:
+            issue_store.set_wait(c, issue_id, None)
     with working(app.var / "run", secrets.token_hex(4)) as worker:
         _prove(app, issue, worker)
         shift = Shift(
@@ -192,7 +197,7 @@ def deliver_batch(
         )
         report = deliver(shift, issue.id, most=most)
     issue = _close(app, issue, report)
-    note = _note(app, issue, report)
+    note = _note(issue, report)
     sent = _sent(app, issue, note or _standing(app, issue), tried=report.tried)
     more = report.more and issue.state is IssueState.SENDING
     return replace(sent, more=more, unreachable=report.unreachable, in_doubt=report.in_doubt)
@@ -213,15 +218,12 @@ def _rules(app: App, newsletter: Newsletter) -> Rules:
     )
 
 
-def _note(app: App, issue: Issue, report: Report) -> str:
+def _note(issue: Issue, report: Report) -> str:
     """What an editor should know of a delivery that ended before its end; or empty."""
     if report.mailer_fault:
         return f"mailer stopped: {report.mailer_fault}; then digest resume {issue.id}"
     if report.unreachable:
         return f"the mailer cannot be reached: {report.unreachable}"
-    if report.waits_until is not None and issue.state is IssueState.SENDING:
-        at = report.waits_until.astimezone(app.config.site.zone)
-        return f"waits until {at:%a %d %b %H:%M}: {report.why}"
     return ""
 
 
@@ -408,7 +410,9 @@ def _close(app: App, issue: Issue, report: Report) -> Issue:
         if issue.state is not IssueState.SENDING:
             return issue
         account = accounts.account(c, issue.id)
-        fault = f"mailer stopped: {report.mailer_fault}" if report.mailer_fault else report.brake
+        # A brake stops what is to come, and there may be nothing.
+        brake = report.brake if account.open else ""
+        fault = f"mailer stopped: {report.mailer_fault}" if report.mailer_fault else brake
         if fault:
             log.error("issue %s paused: %s", issue.id, fault)
             issue_store.move_issue(c, issue, IssueState.PAUSED, Act("digest", now, fault))
@@ -437,7 +441,8 @@ def _sent(app: App, issue: Issue, note: str, tried: int = 0) -> Sent:
         account = accounts.account(c, issue.id)
         due = accounts.next_due(c, issue.id)
         if issue.waits_until is not None and issue.state is IssueState.SENDING:
-            due = max(due or issue.waits_until, issue.waits_until)
+            first = accounts.first_due(c, issue.id)
+            due = max(first or issue.waits_until, issue.waits_until)
         undecided = len(ledger.uncertain_ids(c, issue.id))
     return Sent(issue, account, note, tried, due, undecided)
 
@@ -460,7 +465,7 @@ def _standing(app: App, issue: Issue) -> str:
         IssueState.SKIPPED: f"skipped: {last}",
         IssueState.REJECTED: f"rejected: {last}",
         IssueState.CANCELLED: f"cancelled: {last}",
-        IssueState.SENDING: "some deliveries wait; run digest deliver again",
+        IssueState.SENDING: waits(app, issue) or "some deliveries wait; run digest deliver again",
         IssueState.DONE: f"done: {last}",
         IssueState.FROZEN: f"frozen: digest deliver {issue.id}",
     }[issue.state]

@@ -40,7 +40,8 @@ def test_a_pace_holds_over_several_runs(stocked, declare):
     assert through(stocked, issue) == (4, 7)
     # Two more rounds of 63 minutes, the first from the beginning of its slot on.
     said = stocked.run("account", issue).out
-    assert "About 2 h 10 min to go." in said or "About 2 h to go." in said
+    assert "About 2 h 10 min to go; waits until" in said or "About 2 h to go; waits until" in said
+    assert "as many went out as the mailer's pace allows.\n" in said
 
 
 def test_nothing_goes_out_on_another_day(stocked, declare):
@@ -51,7 +52,9 @@ def test_nothing_goes_out_on_another_day(stocked, declare):
     issue, said = begin(stocked)
     assert "its hours begin again on" in said
     assert through(stocked, issue) == (0, 11)
-    assert "No estimate yet.\n" in stocked.run("account", issue).out
+    told = stocked.run("account", issue).out
+    assert "No estimate yet; waits until" in told
+    assert "its hours begin again on" in told
 
 
 def test_a_canary_goes_first(stocked, declare):

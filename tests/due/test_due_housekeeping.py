@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from digest.config_mailers import FileMailer
+from digest import sending
+from digest.config_mailers import Brakes, FileMailer
 from digest.housekeeping import SETTLING, decide_overdue, end_killed, forget_pace, unfinished
 from digest.mail.worker import working
 from digest.model import IssueState
+from digest.overdue import overdue
+from digest.store import issues as issue_store
 from digest.store import mail_pace, tables
 
 MONDAY = datetime(2026, 11, 16, 8, tzinfo=UTC)
@@ -219,6 +222,51 @@ def test_an_issue_killed_before_it_could_be_closed_is_taken_up(world):
     world.delivery(issue, "submitted")
     world.later(minutes=5)
     assert found(world) == (issue.id,)
+
+
+def test_an_issue_that_waits_for_its_hours_is_started_once_they_begin(any_world):
+    world = any_world
+    issue = world.issue(IssueState.SENDING)
+    world.delivery(issue, "pending")
+    begins = world.now + timedelta(hours=10)
+    # One was put off for longer than that: it is not what the others wait for.
+    world.delivery(issue, "pending", not_before=begins + timedelta(hours=3))
+    hold(world, issue, begins)
+    for _ in range(39):
+        world.later(minutes=15)
+        assert found(world) == ()
+        assert overdue(world.store, world.config, world.now) == []
+    standing = sending.standing(world.app, issue.id)
+    assert standing.next_due == begins
+    assert standing.note == "waits until Mon 16 Nov 18:00: its hours begin again"
+    world.later(minutes=15)
+    assert found(world) == (issue.id,)
+    world.later(hours=3)
+    [late] = overdue(world.store, world.config, world.now)
+    assert late.issue == issue.id
+
+
+def test_what_held_an_issue_up_is_found_out_anew_by_whoever_goes_on(any_world):
+    world = any_world
+    issue = world.issue(IssueState.SENDING)
+    world.delivery(issue, "pending", not_before=world.now + timedelta(hours=1))
+    hold(world, issue, world.now + timedelta(hours=10))
+    sent = sending.deliver_batch(world.app, issue.id)
+    assert (sent.issue.waits_until, sent.next_due) == (None, world.now + timedelta(hours=1))
+
+
+def test_an_issue_that_is_through_is_done_however_many_were_refused(any_world):
+    world = any_world
+    world.declare(brakes=Brakes(after=5))
+    issue = world.issue(IssueState.SENDING)
+    for _ in range(5):
+        world.delivery(issue, "refused")
+    assert sending.deliver_batch(world.app, issue.id).issue.state is IssueState.DONE
+
+
+def hold(world, issue, until):
+    with world.store.write() as c:
+        issue_store.set_wait(c, issue.id, until, "its hours begin again")
 
 
 # --- runs that were killed ---------------------------------------------------------------------

@@ -131,3 +131,12 @@ def test_of_a_newsletter_that_config_knows_no_more(world, issue, tmp_path):
     with world.store.write() as c:
         c.execute(update(tables.issues).values(newsletter="gone"))
     assert said(app, issue) == "about 3 min to go"
+
+
+def test_what_it_waits_for_is_said_until_then(world, issue, tmp_path):
+    app = app_of(world, tmp_path)
+    with world.store.write() as c:
+        issue_store.set_wait(c, issue.id, world.now + 30 * MINUTE, "its hours begin again")
+    assert said(app, issue).endswith(" to go; waits until Mon 23 Nov 08:30: its hours begin again")
+    world.later(minutes=30)
+    assert "waits" not in said(app, issue)

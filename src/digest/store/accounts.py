@@ -152,6 +152,16 @@ def next_due(c: Connection, issue_id: int, *, barring: Collection[str] = ()) -> 
     return found
 
 
+def first_due(c: Connection, issue_id: int) -> datetime | None:
+    """Since when, or from when on, the first of what is pending may be tried."""
+    d = deliveries.c
+    may_go_at = func.min(func.coalesce(d.not_before, d.state_at))
+    found: datetime | None = c.scalar(
+        select(may_go_at).where(d.issue_id == issue_id, d.state == S.PENDING)
+    )
+    return found
+
+
 def pending_domains(c: Connection, issue_id: int, among: Collection[str]) -> set[str]:
     """Those of some domains that something of the issue is pending for."""
     if not among:

@@ -64,6 +64,9 @@ class IssueRow:
     step_at: datetime
     step_actor: str
     step_reason: str
+    #: Nothing of it goes out before then, and why; None where nothing holds it up.
+    waits_until: datetime | None
+    waits_why: str | None
 
     @property
     def name(self) -> str:
@@ -111,6 +114,8 @@ def page_of_issues(c: Connection, which: Filter, *, most: int, skip: int = 0) ->
             t.at.label("step_at"),
             t.actor.label("step_actor"),
             t.reason.label("step_reason"),
+            i.waits_until,
+            i.waits_why,
         )
         .select_from(issues)
         .join(issue_transitions, t.id == last)
