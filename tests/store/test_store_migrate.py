@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from operator import itemgetter
 
 import pytest
 from sqlalchemy import insert, inspect, select, text
 
 from digest.errors import UsageError
-from digest.store import tables
+from digest.model import DeliveryState
+from digest.store import accounts, tables
+from digest.store import deliveries as ledger
 from digest.store.migrate import SCRIPTS, ensure_schema, migrating, upgrade
 from digest.store.tables import issues, metadata, subscribers
+
+NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 
 
 def _columns(store, table):
@@ -78,6 +83,39 @@ def test_reservations_of_an_older_database_all_stay(any_new_store, put):
         found = [dict(row) for row in c.execute(select(tables.reservations)).mappings()]
     by_key = itemgetter("post_id", "subscriber_id", "repeat")
     assert sorted(found, key=by_key) == sorted(rows, key=by_key)
+
+
+def test_deliveries_of_an_older_database_all_stay_with_what_came_of_them(any_new_store, put):
+    """The revision that gives them requests, and their events a kind, while some are under way."""
+    states = list(DeliveryState)
+    with migrating(any_new_store) as c:
+        upgrade(c, revision="0005")
+    with any_new_store.write() as c:
+        issue = put(c, tables.issues, state="sending", hash="h", approved_hash="h")
+        put(c, tables.variants, issue_id=issue, mask=1)
+        for number, state in enumerate(states, start=1):
+            reader = put(c, tables.subscribers, address=f"{state}@e.org", address_key=state)
+            wish = {"state": "pending", "rhythm": "weekly", "interests": "everything"}
+            consent = put(c, tables.subscriptions, subscriber_id=reader, **wish)
+            mine = {"subscriber_id": reader, "subscription_id": consent, "address_key": state}
+            said = None if state == "pending" else f"<{number}@e.org>"
+            held = NOW if state in ("claimed", "submitting") else None
+            by = {"worker": "w:1:a", "lease_until": held} if held else {}
+            tried = {"state": state, "message_id": said, **by}
+            one = put(c, tables.deliveries, issue_id=issue, variant_id=1, **mine, **tried)
+            put(c, tables.delivery_events, delivery_id=one, event="bounced", code=state)
+    kept = select(tables.deliveries.c.address_key, tables.deliveries.c.state)
+    told = select(tables.delivery_events.c.code, tables.delivery_events.c.kind)
+    ensure_schema(any_new_store, backup=None)
+    with any_new_store.read() as c:
+        assert sorted(c.execute(kept)) == sorted((state, state) for state in states)
+        assert sorted(c.execute(told)) == sorted((state, None) for state in states)
+        found = accounts.account(c, issue)
+    assert (found.recipients, found.submitting, found.balanced) == (len(states), 1, True)
+    # What was under way then is taken back as ever.
+    with any_new_store.write() as c:
+        assert ledger.recover(c, issue, lambda *_: True, NOW) == 1
+        assert len(ledger.claim(c, issue, "w:2:b", now=NOW, until=NOW, most=9)) == 2
 
 
 def test_without_its_backup_nothing_is_migrated(any_new_store, next_scripts):
