@@ -30,7 +30,7 @@ blog: $(VENV)/run.stamp ## Serve the sample blog, so that pictures and links in 
 test: $(VENV)/dev.stamp ## Set up, then run the tests
 	@$(BIN)/python -m pytest -n auto --dist loadscope
 
-test-kill: $(VENV)/dev.stamp ## SIGKILL a delivery twenty times against a real SMTP server
+test-kill: $(VENV)/dev.stamp ## SIGKILL flows, and all of a machine at once
 	@$(BIN)/python -m pytest -m kill -n auto
 
 test-bluesky: $(VENV)/dev.stamp $(PDS)/node_modules/.package-lock.json ## Threads on the Bluesky PDS of its makers
@@ -42,7 +42,7 @@ test-live: $(VENV)/dev.stamp ## Digests through all of `digest up`
 test-pages: $(VENV)/dev.stamp ## Readers' pages and the desk: every form, link, attack and a fuzzer
 	@$(BIN)/python -m pytest -m pages -n auto tests/web
 
-soak: $(VENV)/dev.stamp ## SIGKILL threads on X and Mastodon hundreds of times, in every trouble
+soak: $(VENV)/dev.stamp ## SIGKILL deliveries and threads hundreds of times, in every trouble
 	@$(BIN)/python -m pytest -m soak -n auto tests/soak
 
 test-browser: $(VENV)/dev.stamp node_modules/axe-core/axe.min.js ## Mails and pages in Debian's chromium
@@ -54,9 +54,10 @@ test-count: $(VENV)/dev.stamp $(COUNT)/node_modules/.package-lock.json ## Counti
 lint: $(VENV)/dev.stamp ## Ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: $(VENV)/dev.stamp ## Start-up times, the engine beside Postfix, variants, Prefect's share, 200 readers at once on the pages, imports
+bench: $(VENV)/dev.stamp ## Start-up times, the engine beside Postfix, a million readers, variants, Prefect's share, 200 readers at once on the pages, imports
 	@$(BIN)/python tests/bench/bench.py
 	@$(BIN)/python tests/bench/bench_engine.py
+	@$(BIN)/python tests/bench/bench_million.py
 	@$(BIN)/python tests/bench/bench_variants.py
 	@$(BIN)/python tests/bench/bench_prefect.py
 	@$(BIN)/python tests/bench/bench_pages.py

@@ -92,6 +92,12 @@ class SmtpMailer(Paced):
     connections: Annotated[int, Field(ge=1, le=64)] = 4
     """How many are kept open at once; after a crash at most one mail on each is in doubt."""
 
+    @model_validator(mode="after")
+    def _logs_in_wholly(self) -> SmtpMailer:
+        if bool(self.username) != bool(self.password.get_secret_value()):
+            raise ValueError("username and password belong together; is the variable set?")
+        return self
+
 
 def _webhook_secret(value: SecretStr) -> SecretStr:
     head, mark, key = value.get_secret_value().partition("whsec_")
@@ -127,6 +133,12 @@ class PostmarkMailer(Paced):
     webhook_password: SecretStr = SecretStr("")
     """Postmark tells us at `/hooks/NAME` with these (Basic); empty: it is not listened to."""
     timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 60
+
+    @model_validator(mode="after")
+    def _listens_wholly(self) -> PostmarkMailer:
+        if bool(self.webhook_username) != bool(self.webhook_password.get_secret_value()):
+            raise ValueError("webhook_username and webhook_password belong together")
+        return self
 
 
 MailerSettings = Annotated[

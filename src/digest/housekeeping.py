@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from digest import notices
+from digest import notices, sending
 from digest.errors import StateError
 from digest.issues import desk
 from digest.issues.due import decision_due, verdict
 from digest.mail.worker import death_certificate
 from digest.model import Act, IssueState
+from digest.store import doubts, mail_pace, underway
 from digest.store import issues as issue_store
-from digest.store import mail_pace, underway
 from digest.store import notices as notice_store
 from digest.store import runs as run_store
 from digest.store import sign_ups as sign_up_store
@@ -156,6 +156,28 @@ def _may_go_on(app: App, issue: Underway, now: datetime) -> bool:
 
 def _last_sign(run: Running, issue: Underway) -> datetime:
     return max(run.started_at, issue.moved_at) + ELSEWHERE
+
+
+# --- deliveries in doubt -----------------------------------------------------------------------
+
+#: Longer than any mailer knows a request's key; what cannot be proved by then is an editor's.
+PROVABLE = timedelta(days=2)
+
+
+def prove_doubts(app: App, now: datetime, *, dry_run: bool = False) -> tuple[str, ...]:
+    """Let mailers prove what is in doubt, where they can and its newsletter's hours allow it."""
+    with app.store.read() as c:
+        doubtful = doubts.issues_in_doubt(c, now - PROVABLE)
+        found = [issue_store.get_issue(c, number) for number in doubtful]
+    lines = []
+    for issue in found:
+        if not sending.can_prove(app, issue):
+            continue
+        act = Act(_ACTOR, now, "housekeeping")
+        count = 0 if dry_run else sending.look_up(app, issue.id, act)
+        if count or dry_run:
+            lines.append(f"issue {issue.id}: {count or 'some'} in doubt looked up")
+    return tuple(lines)
 
 
 # --- runs that were killed ---------------------------------------------------------------------

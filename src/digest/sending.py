@@ -23,9 +23,10 @@ from digest.mail.deliver import Shift, deliver
 from digest.mail.gate import Rules
 from digest.mail.letters import Letters
 from digest.mail.proving import Inquiry, prove
+from digest.mail.windows import is_open
 from digest.mail.worker import death_certificate, working
 from digest.model import Account, Act, DeliveryState, IssueState
-from digest.store import accounts
+from digest.store import accounts, underway
 from digest.store import deliveries as ledger
 from digest.store import issues as issue_store
 from digest.store.holding import holding
@@ -134,7 +135,7 @@ def begin(app: App, issue_id: int, act: Act) -> Sent:
 
     What is wrong holds or pauses it; the note says so.
     """
-    _take_back(app, issue_id)
+    take_back(app, issue_id)
     issue = _get(app, issue_id)
     if issue.state in {IssueState.APPROVED, IssueState.FROZEN, IssueState.SENDING}:
         newsletter_of(app.config, issue.newsletter)
@@ -171,7 +172,7 @@ def deliver_batch(
 ) -> Sent:
     """Deliver what is due of an issue that is being sent, `most` at a time; close it at its end."""
     watch = watch or Watch()
-    _take_back(app, issue_id)
+    take_back(app, issue_id)
     issue = _get(app, issue_id)
     newsletter = newsletter_of(app.config, issue.newsletter)
     slug = newsletter.mailer
@@ -180,7 +181,8 @@ def deliver_batch(
         with app.store.write() as c:
             issue_store.set_wait(c, issue_id, None)
     with working(app.var / "run", secrets.token_hex(4)) as worker:
-        _prove(app, issue, worker)
+        if can_prove(app, issue):
+            _prove(app, issue, worker)
         shift = Shift(
             store=app.store,
             new_mailer=partial(app.mailer, slug),
@@ -196,6 +198,11 @@ def deliver_batch(
             patience=watch.patience,
         )
         report = deliver(shift, issue.id, most=most)
+        # Whoever worked beside us may have died meanwhile.
+        while report.through and take_back(app, issue_id):
+            rest = None if most is None else most - report.tried
+            next_ = deliver(shift, issue.id, most=rest)
+            report = replace(next_, tried=report.tried + next_.tried)
     issue = _close(app, issue, report)
     note = _note(issue, report)
     sent = _sent(app, issue, note or _standing(app, issue), tried=report.tried)
@@ -221,7 +228,8 @@ def _rules(app: App, newsletter: Newsletter) -> Rules:
 def _note(issue: Issue, report: Report) -> str:
     """What an editor should know of a delivery that ended before its end; or empty."""
     if report.mailer_fault:
-        return f"mailer stopped: {report.mailer_fault}; then digest resume {issue.id}"
+        again = f"digest resume {issue.id} and digest deliver {issue.id}"
+        return f"mailer stopped: {report.mailer_fault}; then {again}"
     if report.unreachable:
         return f"the mailer cannot be reached: {report.unreachable}"
     return ""
@@ -233,16 +241,18 @@ def standing(app: App, issue_id: int) -> Sent:
     return _sent(app, issue, _standing(app, issue))
 
 
-def _take_back(app: App, issue_id: int) -> None:
-    """Recover what dead workers held, whatever became of the issue since."""
+def take_back(app: App, issue_id: int) -> bool:
+    """Recover what dead workers held, whatever became of the issue since; whether they held any."""
     is_dead = death_certificate(app.var / "run", "", app.clock())
     with app.store.write() as c:
         issue = issue_store.get_issue(c, issue_id, lock=True)
+        dead = any(is_dead(*held) for held in underway.workers_on(c, issue_id))
         doubts = ledger.recover(c, issue_id, is_dead, app.clock())
         if issue.state is IssueState.CANCELLED:
             ledger.cancel_open(c, issue_id, app.clock())
     if doubts:
         log.warning("issue %s: %s deliveries are uncertain after a crash", issue_id, doubts)
+    return dead
 
 
 #: Issues whose ledger may be opened again.
@@ -280,7 +290,7 @@ def settle(
     """
     after = DeliveryState.PENDING if resend else DeliveryState.UNCERTAIN
     how = f"{'resend' if resend else 'leave'}, by {act.actor}"
-    _take_back(app, issue_id)
+    take_back(app, issue_id)
     with app.store.write() as c:
         issue = _reopenable(c, issue_id) if resend else issue_store.get_issue(c, issue_id)
         doubtful = [number for number, _ in ledger.uncertain_ids(c, issue_id, decided=resend)]
@@ -312,7 +322,7 @@ def look_up(app: App, issue_id: int, act: Act) -> int:
 
     What it never had is pending again.
     """
-    _take_back(app, issue_id)
+    take_back(app, issue_id)
     with working(app.var / "run", secrets.token_hex(4)) as worker:
         count = _prove(app, _get(app, issue_id), worker)
     with app.store.write() as c:
@@ -321,6 +331,20 @@ def look_up(app: App, issue_id: int, act: Act) -> int:
             ledger.cancel_open(c, issue_id, act.at)
         _reopen(c, issue, replace(act, reason="uncertain, and looked up: never submitted"))
     return count
+
+
+def can_prove(app: App, issue: Issue) -> bool:
+    """Whether its mailer can tell at this moment what became of mails in doubt.
+
+    A request that is said again may be the first that arrives: not outside the hours.
+    """
+    newsletter = app.config.newsletters.get(issue.newsletter)
+    if newsletter is None or newsletter.mailer not in app.config.mailers:
+        return False
+    traits = app.mailer(newsletter.mailer).traits
+    rules = _rules(app, newsletter)
+    allowed = is_open(rules.window, rules.zone, app.clock())
+    return (traits.can_find or traits.same_for is not None) and allowed
 
 
 def _prove(app: App, issue: Issue, worker: str) -> int:
@@ -429,7 +453,8 @@ def _outcome(account: Account, left_out: Mapping[str, int], issue: Issue) -> str
     words = f"{account.submitted} of {account.recipients} submitted"
     if account.uncertain:
         look = f"digest account {issue.id} --who uncertain"
-        words += f"; {account.uncertain} uncertain: see {look}, then digest settle {issue.id}"
+        settle = f"digest settle {issue.id} --look, --leave or --resend"
+        words += f"; {account.uncertain} uncertain: see {look}, then {settle}"
     if account.recipients:
         return words
     reasons = [f"{count} {reason}" for reason, count in left_out.items()]
@@ -451,7 +476,9 @@ def _standing(app: App, issue: Issue) -> str:
     """Where an issue stands and what to do next, in a sentence."""
     with app.store.read() as c:
         steps = issue_store.transitions_of(c, issue.id)
+        busy = bool(underway.workers_on(c, issue.id))
     last = steps[-1].reason
+    waiting = "another worker is sending it" if busy else "some deliveries wait"
     errors = "; ".join(check.message for check in issue.errors)
     return {
         IssueState.DRAFT: f"cannot be approved: {errors}"
@@ -465,7 +492,7 @@ def _standing(app: App, issue: Issue) -> str:
         IssueState.SKIPPED: f"skipped: {last}",
         IssueState.REJECTED: f"rejected: {last}",
         IssueState.CANCELLED: f"cancelled: {last}",
-        IssueState.SENDING: waits(app, issue) or "some deliveries wait; run digest deliver again",
+        IssueState.SENDING: waits(app, issue) or f"{waiting}; run digest deliver again",
         IssueState.DONE: f"done: {last}",
         IssueState.FROZEN: f"frozen: digest deliver {issue.id}",
     }[issue.state]

@@ -13,6 +13,7 @@ from digest.housekeeping import (
     end_killed,
     forget_pace,
     forget_strangers,
+    prove_doubts,
     send_notices,
     unfinished,
 )
@@ -62,6 +63,7 @@ def keep_house(run: Run, *, dry_run: bool) -> State[Any]:
         "work on what came back": lambda: _work_off(run, dry_run=dry_run),
         "decide drafts nobody decided on": lambda: _decide(run, now, dry_run=dry_run),
         "wake runs that were decided elsewhere": lambda: _wake(run, dry_run=dry_run),
+        "prove what is in doubt": lambda: Done(prove_doubts(run.app, now, dry_run=dry_run)),
         "go on with unfinished issues": lambda: _go_on(run, now, dry_run=dry_run),
         "send notices that were left": lambda: Done(send_notices(run.app, dry_run=dry_run)),
         "forget addresses nobody confirmed": lambda: Done(

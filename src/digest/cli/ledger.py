@@ -86,10 +86,13 @@ def account(
     Example: digest account 3 --who uncertain
     """
     from digest.errors import UsageError
+    from digest.sending import take_back
 
     if csv == "-" and as_json:
         raise UsageError("--csv - and --json would both be written to stdout; say one of them")
     with opened(home) as app:
+        # What a killed worker held is nobody's any more: it counts as what it is.
+        take_back(app, issue)
         if csv is not None:
             _csv(app, issue, state, csv, by, as_json=as_json)
         elif state:

@@ -76,6 +76,12 @@ class Report:
     waits_until: datetime | None = None
     why: str = ""
 
+    @property
+    def through(self) -> bool:
+        """It did all that it found."""
+        trouble = self.mailer_fault or self.brake or self.unreachable
+        return not (trouble or self.more or self.waits_until)
+
 
 @dataclass(frozen=True, slots=True)
 class Shift:

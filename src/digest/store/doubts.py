@@ -44,6 +44,18 @@ def whole_requests(c: Connection, issue_id: int, mailer: str) -> list[str]:
     return [request for request in c.scalars(whole) if request is not None]
 
 
+def issues_in_doubt(c: Connection, since: datetime) -> list[int]:
+    """The issues on their way or done with mails in doubt and undecided, no longer than that."""
+    doubt = exists().where(
+        _D.issue_id == issues.c.id,
+        _D.state == S.UNCERTAIN,
+        _D.settled.is_(None),
+        _D.state_at >= since,
+    )
+    query = select(issues.c.id).where(issues.c.state.in_(_SPEAKING), doubt)
+    return list(c.scalars(query.order_by(issues.c.id)))
+
+
 def begin_again(
     c: Connection, issue_id: int, request: str, worker: str, submission: Submission
 ) -> Sequence[Claimed]:
