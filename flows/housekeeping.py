@@ -16,6 +16,7 @@ from digest_prefect.running import running, skipped
 def housekeeping(dry_run: DryRun = True) -> State[Any]:
     """Keeps deadlines and picks up what was left lying. Safe to run at any time.
 
+    - Inboxes are read; what came back about mails is worked on, what is in doubt is looked up.
     - Drafts that nobody decided on in time are decided by their newsletter's policy.
     - Runs whose issue was decided elsewhere are woken.
     - Issues that stopped half-way go on.

@@ -23,10 +23,11 @@ from digest.mail.deliver import Shift, deliver
 from digest.mail.gate import Rules
 from digest.mail.letters import Letters
 from digest.mail.proving import Inquiry, prove
+from digest.mail.waits import MAILER
 from digest.mail.windows import is_open
 from digest.mail.worker import death_certificate, working
 from digest.model import Account, Act, DeliveryState, IssueState
-from digest.store import accounts, underway
+from digest.store import accounts, mail_pace, underway
 from digest.store import deliveries as ledger
 from digest.store import issues as issue_store
 from digest.store.holding import holding
@@ -91,6 +92,9 @@ class Watch:
     should_stop: Callable[[], bool] = lambda: False
     patience: timedelta = timedelta(0)
 
+
+#: For how long a mailer that is not there is left alone, by whoever is no person.
+ABSENCE = timedelta(minutes=30)
 
 #: For whoever can wait: what a pace by the minute holds up, and a server that is asked again soon.
 PATIENCE = timedelta(minutes=2)
@@ -336,14 +340,19 @@ def look_up(app: App, issue_id: int, act: Act) -> int:
 def can_prove(app: App, issue: Issue) -> bool:
     """Whether its mailer can tell at this moment what became of mails in doubt.
 
-    A request that is said again may be the first that arrives: not outside the hours.
+    A request that is said again may be the first that arrives: not outside the hours, and not
+    while the mailer asks for time.
     """
     newsletter = app.config.newsletters.get(issue.newsletter)
     if newsletter is None or newsletter.mailer not in app.config.mailers:
         return False
     traits = app.mailer(newsletter.mailer).traits
     rules = _rules(app, newsletter)
-    allowed = is_open(rules.window, rules.zone, app.clock())
+    now = app.clock()
+    with app.store.read() as c:
+        wait = mail_pace.waits(c, app.mailer_key(newsletter.mailer), now).get(MAILER)
+    held_up = wait is not None and wait.holds(now)
+    allowed = is_open(rules.window, rules.zone, now) and not held_up
     return (traits.can_find or traits.same_for is not None) and allowed
 
 
@@ -434,9 +443,7 @@ def _close(app: App, issue: Issue, report: Report) -> Issue:
         if issue.state is not IssueState.SENDING:
             return issue
         account = accounts.account(c, issue.id)
-        # A brake stops what is to come, and there may be nothing.
-        brake = report.brake if account.open else ""
-        fault = f"mailer stopped: {report.mailer_fault}" if report.mailer_fault else brake
+        fault = _fault(report, account)
         if fault:
             log.error("issue %s paused: %s", issue.id, fault)
             issue_store.move_issue(c, issue, IssueState.PAUSED, Act("digest", now, fault))
@@ -445,8 +452,22 @@ def _close(app: App, issue: Issue, report: Report) -> Issue:
                 "digest", now, _outcome(account, accounts.exclusion_counts(c, issue.id), issue)
             )
             issue_store.move_issue(c, issue, IssueState.DONE, act)
-        issue_store.set_wait(c, issue.id, report.waits_until, report.why)
+        until, why = report.waits_until, report.why
+        if report.gave_up and not report.in_doubt:
+            # Housekeeping asks again then, not at each of its rounds.
+            until, why = now + ABSENCE, f"the mailer cannot be reached: {report.unreachable}"
+        issue_store.set_wait(c, issue.id, until, why)
         return issue_store.get_issue(c, issue.id)
+
+
+def _fault(report: Report, account: Account) -> str:
+    """Why an issue must pause after a delivery; or empty. Nothing pauses where nothing is open."""
+    if report.mailer_fault:
+        return f"mailer stopped: {report.mailer_fault}"
+    if account.open and report.gave_up and report.in_doubt:
+        # Each further try would leave more in doubt.
+        return f"the mailer gives no answer: {report.unreachable}"
+    return report.brake if account.open else ""
 
 
 def _outcome(account: Account, left_out: Mapping[str, int], issue: Issue) -> str:

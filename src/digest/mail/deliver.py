@@ -70,6 +70,8 @@ class Report:
     unreachable: str = ""
     #: It gave no answer to some of what it was told at the end: those are uncertain.
     in_doubt: bool = False
+    #: That was so again and again, and the rest was not even tried.
+    gave_up: bool = False
     #: It ended because it was asked to, and there may be more.
     more: bool = False
     #: Nothing more may begin before then (UTC), and why; None where nothing holds it up.
@@ -193,6 +195,7 @@ class _Clerk:
             self.brake,
             self.unreachable,
             self.in_doubt,
+            gave_up=self.missed >= UNREACHABLE,
             more=(self.asked_to_stop or self._enough) and not self.stopped,
             waits_until=self.waits_until,
             why=self.why,

@@ -135,7 +135,7 @@ class Gate:
     def held(self, now: datetime) -> dict[str, datetime]:
         """The domains that nothing may begin for, and until when."""
         asked = {domain: wait.until for domain, wait in self.waits.items() if wait.holds(now)}
-        spent = {domain: until for domain, until in self.spent.items() if until > now}
+        spent = self.spent = {name: until for name, until in self.spent.items() if until > now}
         both = asked.keys() | spent.keys()
         never = now
         return {
