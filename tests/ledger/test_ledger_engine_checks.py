@@ -119,11 +119,12 @@ def test_what_is_free_again_a_moment_later_is_not_taken_for_begun(new_engine):
     engine = new_engine(3)
     engine.suppress(name_of(1))
 
-    def lift(c, _cursor, statement, *_):
-        if "message_id=" in statement.replace(" ", ""):
-            c.exec_driver_sql("DELETE FROM suppressions")
+    def lift(c, cursor, statement, *_):
+        # The first look after it.
+        if statement.startswith("SELECT deliveries.state, deliveries.request"):
+            cursor.execute("DELETE FROM suppressions")
 
-    event.listen(engine.store.engine, "after_cursor_execute", lift)
+    event.listen(engine.store.engine, "before_cursor_execute", lift)
     engine.deliver(connections=3)
     assert engine.server.told.count(address(name_of(1))) <= 1
     rows = {row.address: row.state for row in engine.rows()}
@@ -144,13 +145,13 @@ def reserved(engine):
 # --- at that very moment, on PostgreSQL --------------------------------------------------------
 
 
-@pytest.fixture
-def two_at_once(any_store):
-    if any_store.is_sqlite:
-        pytest.skip("has one writer at a time")
+#: SQLite has one writer at a time.
+two_at_once = pytest.mark.parametrize(
+    "any_store", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
+)
 
 
-@pytest.mark.usefixtures("two_at_once")
+@two_at_once
 def test_who_is_just_leaving_has_left_before_anything_begins(new_engine):
     engine = new_engine(4)
     subscription = engine.row(name_of(1)).subscription_id
@@ -167,7 +168,7 @@ def test_who_is_just_leaving_has_left_before_anything_begins(new_engine):
     assert address(name_of(1)) not in engine.server.told
 
 
-@pytest.mark.usefixtures("two_at_once")
+@two_at_once
 def test_who_leaves_while_it_begins_has_left_after_that(new_engine):
     engine = new_engine(2)
     left, seen = Event(), []
@@ -181,22 +182,27 @@ def test_who_leaves_while_it_begins_has_left_after_that(new_engine):
             )
         left.set()
 
-    leaver = Thread(target=leave)
+    leaver, begun = Thread(target=leave), []
 
-    def between(_c, _cursor, statement, *_):
-        if "message_id=" in statement.replace(" ", "") and not leaver.ident:
+    def beginning(c, _cursor, statement, *_):
+        if "FROM subscriptions" in statement and "FOR SHARE" in statement:
+            begun.append(c)
+
+    def between(c):
+        if c in begun and not leaver.ident:
             leaver.start()
             wait_for_a_lock(engine.store)
             seen.append(left.is_set())
 
-    event.listen(engine.store.engine, "after_cursor_execute", between)
+    event.listen(engine.store.engine, "after_cursor_execute", beginning)
+    event.listen(engine.store.engine, "commit", between)
     engine.deliver(connections=2)
     leaver.join(10)
     assert seen == [False]
     assert engine.states() == {"submitted": 2}
 
 
-@pytest.mark.usefixtures("two_at_once")
+@two_at_once
 def test_an_issue_that_is_just_cancelled_begins_nothing(new_engine):
     engine = new_engine(4)
     worker = Thread(target=engine.deliver, kwargs={"connections": 4})

@@ -309,10 +309,12 @@ NEWSLETTER = Newsletter(
 )
 
 
+@pytest.mark.parametrize(
+    "any_store", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
+)
 def test_who_is_just_leaving_has_left_before_it_is_said_again(new_engine, keeper):
+    """SQLite has one writer at a time."""
     engine = in_doubt(new_engine, keeper, readers=10)
-    if engine.store.is_sqlite:
-        pytest.skip("has one writer at a time")
     subscription = engine.row(name_of(1)).subscription_id
     found = []
     prover = Thread(target=lambda: found.append(proved(engine, keeper)))

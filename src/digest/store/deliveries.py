@@ -176,12 +176,15 @@ def begin(
     """
     if not starts:
         return {}
-    if _issue_state(c, issue_id) != IssueState.SENDING:
-        return {start.claimed.id: "stopped" for start in starts}
-    hold_consents(c, {start.claimed.subscription_id for start in starts})
+    if c.dialect.name != "sqlite":
+        # Held until the commit; SQLite has one writer. The UPDATE asks for the state itself.
+        _issue_state(c, issue_id)
+        hold_consents(c, {start.claimed.subscription_id for start in starts})
     words: dict[int, Word] = {start.claimed.id: "go" for start in starts}
     if _write_submitting(c, starts, worker, submission) == len(starts):
         return words
+    if _issue_state(c, issue_id) != IssueState.SENDING:
+        return {start.claimed.id: "stopped" for start in starts}
     for start in starts:
         words[start.claimed.id] = _why(c, start, worker, submission)
     return words
@@ -202,6 +205,7 @@ _SUBMITTING = Prepared(
         deliveries.c.address_key == bindparam("of"),
         deliveries.c.worker == bindparam("by"),
         deliveries.c.state == S.CLAIMED,
+        exists().where(issues.c.id == deliveries.c.issue_id, issues.c.state == IssueState.SENDING),
         exists().where(
             subscriptions.c.id == deliveries.c.subscription_id,
             subscriptions.c.state == "active",
