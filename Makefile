@@ -10,7 +10,7 @@ COUNT := tests/social/twitter_text
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 
-.PHONY: help run up blog deploy test test-bluesky test-browser test-count test-kill test-live test-pages soak lint bench lock clean
+.PHONY: help run up blog deploy test test-bluesky test-browser test-count test-kill test-live test-long test-pages soak lint bench lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ test-bluesky: $(VENV)/dev.stamp $(PDS)/node_modules/.package-lock.json ## Thread
 
 test-live: $(VENV)/dev.stamp ## Digests through all of `digest up`
 	@$(BIN)/python -m pytest -m live tests/live
+
+test-long: $(VENV)/dev.stamp ## The engine in every trouble and by chance, storms of threads, backups
+	@$(BIN)/python -m pytest -m long -n auto tests/ledger tests/store tests/social
 
 test-pages: $(VENV)/dev.stamp ## Readers' pages and the desk: every form, link, attack and a fuzzer
 	@$(BIN)/python -m pytest -m pages -n auto tests/web

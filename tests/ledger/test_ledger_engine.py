@@ -10,6 +10,8 @@ from digest.errors import Refused, Throttled
 from digest.model import MailerTraits
 from fakes.delivering import accepted, address, name_of
 
+pytestmark = pytest.mark.long
+
 CONNECTIONS = 4
 
 

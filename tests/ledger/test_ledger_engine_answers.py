@@ -12,6 +12,8 @@ from digest.store import deliveries as ledger
 from digest.store import tables
 from fakes.delivering import MAILER, NOW, D, address, name_of
 
+pytestmark = pytest.mark.long
+
 S = DeliveryState
 LATER = NOW + timedelta(minutes=5)
 

@@ -11,6 +11,8 @@ from digest.readers.erasure import erase_reader
 from digest.store import tables
 from fakes.delivering import NOW, D, address, name_of
 
+pytestmark = pytest.mark.long
+
 
 def erase(engine, name):
     erase_reader(engine.store, b"s" * 32, engine.row(name).subscriber_id, NOW)

@@ -14,6 +14,8 @@ from digest.model import IssueState
 from digest.store import tables
 from fakes.delivering import NOW, D, accepted, address, name_of
 
+pytestmark = pytest.mark.long
+
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
 #: Longer than anything here waits.
 PATIENCE = timedelta(days=2)

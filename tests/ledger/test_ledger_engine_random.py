@@ -11,6 +11,8 @@ from digest.errors import Refused, Throttled, Unavailable, Uncertain
 from digest.model import MailerTraits
 from fakes.delivering import accepted, name_of
 
+pytestmark = pytest.mark.long
+
 REACHES = ("item", "domain", "mailer")
 #: Nobody got it, for certain: it may be said again.
 FREE = {"Throttled", "Unavailable"}

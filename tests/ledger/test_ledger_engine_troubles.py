@@ -12,6 +12,8 @@ from digest.model import MailerTraits
 from digest.store import tables
 from fakes.delivering import NOW, accepted, address, name_of
 
+pytestmark = pytest.mark.long
+
 CONNECTIONS = 4
 SLOW = [f"s{number}@slow.example" for number in range(10)]
 OTHERS = [address(name_of(number)) for number in range(10)]

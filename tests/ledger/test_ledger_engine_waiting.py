@@ -13,6 +13,8 @@ from digest.model import IssueState
 from digest.store import mail_pace, tables
 from fakes.delivering import MAILER, accepted, address, name_of
 
+pytestmark = pytest.mark.long
+
 HOURS = timedelta(hours=4)
 PATIENCE = timedelta(minutes=2)
 SLOW = [f"s{number}@slow.example" for number in range(3)]

@@ -18,6 +18,8 @@ from digest.store import deliveries as ledger
 from digest.store import tables
 from fakes.delivering import MAILER, NOW, Engine, address, name_of
 
+pytestmark = pytest.mark.long
+
 DAY = timedelta(days=1)
 LOST = Uncertain("no answer")
 

@@ -148,7 +148,7 @@ def test_every_kill_in_every_trouble(besieged, network, kill):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("seed", range(SEED, SEED + 20))
+@pytest.mark.parametrize("seed", range(SEED, SEED + 10))
 def test_kills_at_random(besieged, network, seed):
     with besieged(network) as (siege, _):
         for moment in moments(5, seed, 0.9):

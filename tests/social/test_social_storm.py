@@ -14,6 +14,8 @@ from digest.model import Act
 from digest.store.social import ask_undo
 from fakes.scripted import MINUTE, Killed, Lost, kill
 
+pytestmark = pytest.mark.long
+
 SECOND = timedelta(seconds=1)
 #: Storms that found something once.
 SEEDS = (1, 5, 7, 11)

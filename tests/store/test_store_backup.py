@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from digest.store.engine import Store
 
+pytestmark = pytest.mark.long
+
 SECRET = bytes(range(32))
 
 
