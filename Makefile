@@ -30,7 +30,7 @@ blog: $(VENV)/run.stamp ## Serve the sample blog, so that pictures and links in 
 test: $(VENV)/dev.stamp ## Set up, then run the tests
 	@$(BIN)/python -m pytest -n auto --dist loadscope
 
-test-kill: $(VENV)/dev.stamp ## SIGKILL flows, and all of a machine at once
+test-kill: $(VENV)/dev.stamp ## SIGKILL and stop workers, flows, and all of a machine at once
 	@$(BIN)/python -m pytest -m kill -n auto
 
 test-bluesky: $(VENV)/dev.stamp $(PDS)/node_modules/.package-lock.json ## Threads on the Bluesky PDS of its makers

@@ -58,6 +58,7 @@ def test_twenty_kills(besiege):
         assert siege.count("SELECT count(*) FROM issues") == 1
 
 
+@pytest.mark.kill
 @pytest.mark.parametrize("database", DATABASES)
 def test_one_of_two_workers_is_killed_and_the_other_goes_on(besiege, database):
     with besiege(database, readers=120) as siege:
@@ -84,6 +85,7 @@ def test_before_the_relay_hears_of_a_recipient_the_ledger_says_submitting(besieg
         assert found == {"submitting": 60}
 
 
+@pytest.mark.kill
 def test_two_workers_undisturbed_share_the_work(besiege):
     with besiege() as siege:
         siege.relay.pace = 0.005
@@ -93,6 +95,7 @@ def test_two_workers_undisturbed_share_the_work(besiege):
         assert siege.relay.most_connections <= 2 * siege.connections
 
 
+@pytest.mark.kill
 def test_the_uncertain_are_settled_by_an_editor(besiege):
     with besiege() as siege:
         assert siege.killed_at("end", 3, lambda: siege.start("deliver", "1"))
@@ -112,6 +115,7 @@ def test_the_uncertain_are_settled_by_an_editor(besiege):
         assert {a for a, copies in siege.relay.accepted().items() if copies > 1} == twice
 
 
+@pytest.mark.kill
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop_it_ends_between_two_mails_and_nothing_is_in_doubt(besiege, number):
     with besiege() as siege:
@@ -125,6 +129,7 @@ def test_asked_to_stop_it_ends_between_two_mails_and_nothing_is_in_doubt(besiege
         assert siege.check() == {"submitted": 60}
 
 
+@pytest.mark.kill
 def test_a_worker_that_stood_still_for_hours_is_waited_for_on_this_machine(besiege):
     with besiege() as siege:
         siege.relay.pace = 0.005
@@ -139,6 +144,7 @@ def test_a_worker_that_stood_still_for_hours_is_waited_for_on_this_machine(besie
         assert siege.check() == {"submitted": 60}
 
 
+@pytest.mark.kill
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a process a host name of its own")
 @pytest.mark.parametrize("database", DATABASES)
 def test_a_worker_elsewhere_that_stood_still_finds_its_work_taken_over(besiege, database):
@@ -156,6 +162,7 @@ def test_a_worker_elsewhere_that_stood_still_finds_its_work_taken_over(besiege, 
         assert siege.check() == {"submitted": 60}
 
 
+@pytest.mark.kill
 @pytest.mark.parametrize("hours", [1, -1])
 def test_a_clock_that_jumps_while_it_delivers(besiege, hours):
     with besiege() as siege:
@@ -169,6 +176,7 @@ def test_a_clock_that_jumps_while_it_delivers(besiege, hours):
         assert siege.check() == {"submitted": 60}
 
 
+@pytest.mark.kill
 def test_a_mailbox_of_files_tells_of_every_mail_in_doubt(besiege):
     with besiege(relayed=False) as siege:
 
@@ -184,6 +192,7 @@ def test_a_mailbox_of_files_tells_of_every_mail_in_doubt(besiege):
         assert siege.in_mailbox() == Counter(addresses(60))
 
 
+@pytest.mark.kill
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_batch_left_in_doubt_is_said_again_by_its_key_and_nobody_has_it_twice(besiege, moment):
     with (
@@ -208,6 +217,7 @@ def test_a_batch_left_in_doubt_is_said_again_by_its_key_and_nobody_has_it_twice(
 ROOM = (0, 30_000, 100_000, 300_000)
 
 
+@pytest.mark.kill
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a small disk")
 @pytest.mark.parametrize("room", ROOM)
 def test_a_full_disk_under_the_database_loses_nothing(besiege, room):
@@ -224,6 +234,7 @@ def test_a_full_disk_under_the_database_loses_nothing(besiege, room):
         siege.check()
 
 
+@pytest.mark.kill
 @pytest.mark.parametrize("largest", [8_000, 60_000])
 def test_a_database_that_may_grow_no_more_loses_nothing(besiege, largest):
     with besiege() as siege:
