@@ -4,8 +4,10 @@ import ast
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from digest.config import FLOWS, PARAMETERS, REQUIRED
+from digest.config_mailers import MailerSettings
 from digest.errors import ConfigError, UsageError
 from digest.settings import find_home, flow_file, load_config
 
@@ -313,3 +315,18 @@ def test_a_slip_of_the_pen_is_told_with_its_cure(home, file, declared, key, cure
     with (home / "config" / file).open("a") as config:
         config.write(f"\n{declared}\n")
     assert faults(home) == {f"config/{file}: {key}": cure}
+
+
+@pytest.mark.parametrize(
+    ("mailer", "cure"),
+    [
+        ({"kind": "smtp", "host": "h", "username": "u"}, "username needs a password"),
+        (
+            {"kind": "postmark", "server_token": "t", "webhook_username": "u"},
+            "webhook_username and webhook_password belong together",
+        ),
+    ],
+)
+def test_half_a_login_is_a_fault(mailer, cure):
+    with pytest.raises(ValidationError, match=cure):
+        TypeAdapter(MailerSettings).validate_python(mailer)

@@ -94,8 +94,8 @@ class SmtpMailer(Paced):
 
     @model_validator(mode="after")
     def _logs_in_wholly(self) -> SmtpMailer:
-        if bool(self.username) != bool(self.password.get_secret_value()):
-            raise ValueError("username and password belong together; is the variable set?")
+        if self.username and not self.password.get_secret_value():
+            raise ValueError("username needs a password; is its variable set?")
         return self
 
 
