@@ -52,7 +52,6 @@ timeout_seconds = 5
 kind = "postmark"
 server_token = "{token}"
 api_url = "{postmark}"
-webhook_username = "{user}"
 
 [mailers.local]
 """
