@@ -6,6 +6,7 @@ gave it. A hand itself never touches the ledger.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -67,12 +68,10 @@ class Hands(Generic[Known]):
     def take(self, seconds: float) -> list[Done[Known]]:
         """What was done since; waits so long for the first of it."""
         found = []
-        try:
+        with suppress(Empty):
             found.append(self._done.get(timeout=seconds))
             while True:
                 found.append(self._done.get_nowait())
-        except Empty:
-            pass
         self.busy -= len(found)
         for hand, done in found:
             if done.surprise is None:

@@ -6,9 +6,9 @@ one can take it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sqlalchemy import bindparam, exists, func, insert, null, or_, select, update
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Row
     from sqlalchemy.engine import Connection
 
     from digest.mail.decisions import Decision
@@ -50,6 +50,26 @@ class Claimed:
     address: str
     address_key: str
     attempts: int
+
+
+#: The columns of a `Claimed`.
+CLAIMED = tuple(deliveries.c[each.name] for each in fields(Claimed))
+
+
+def in_order(rows: Iterable[Row[Any]]) -> list[Claimed]:
+    """What an UPDATE returned of CLAIMED, by id."""
+    return sorted((Claimed(*row) for row in rows), key=attrgetter("id"))
+
+
+def may_get(at: ColumnElement[datetime]) -> tuple[ColumnElement[bool], ...]:
+    """Rule 6, of a row of `deliveries`: its reader consents, does not pause, is not suppressed."""
+    s = subscriptions.c
+    consents = exists().where(
+        s.id == deliveries.c.subscription_id,
+        s.state == "active",
+        or_(s.paused_until.is_(None), s.paused_until <= at),
+    )
+    return consents, ~exists().where(suppressions.c.address_key == deliveries.c.address_key)
 
 
 # --- claims ------------------------------------------------------------------------------------
@@ -94,18 +114,9 @@ def claim(
         update(deliveries)
         .where(d.id.in_(chosen))
         .values(state=S.CLAIMED, worker=worker, lease_until=until, state_at=now)
-        .returning(
-            d.id,
-            d.issue_id,
-            d.variant_id,
-            d.subscriber_id,
-            d.subscription_id,
-            d.address,
-            d.address_key,
-            d.attempts,
-        )
+        .returning(*CLAIMED)
     )
-    return sorted((Claimed(*row) for row in c.execute(claimed)), key=attrgetter("id"))
+    return in_order(c.execute(claimed))
 
 
 def put_back(c: Connection, claimed: Sequence[Claimed], worker: str, now: datetime) -> None:
@@ -206,15 +217,7 @@ _SUBMITTING = Prepared(
         deliveries.c.worker == bindparam("by"),
         deliveries.c.state == S.CLAIMED,
         exists().where(issues.c.id == deliveries.c.issue_id, issues.c.state == IssueState.SENDING),
-        exists().where(
-            subscriptions.c.id == deliveries.c.subscription_id,
-            subscriptions.c.state == "active",
-            or_(
-                subscriptions.c.paused_until.is_(None),
-                subscriptions.c.paused_until <= bindparam("at", type_=deliveries.c.state_at.type),
-            ),
-        ),
-        ~exists().where(suppressions.c.address_key == deliveries.c.address_key),
+        *may_get(bindparam("at", type_=deliveries.c.state_at.type)),
     )
     .values(
         state=S.SUBMITTING,

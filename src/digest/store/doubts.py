@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exists, func, or_, select, update
+from sqlalchemy import exists, func, literal, select, update
 
 from digest.model import DeliveryState, IssueState
-from digest.store.deliveries import Claimed, hold_consents
-from digest.store.tables import deliveries, issues, subscriptions, suppressions
+from digest.store.deliveries import CLAIMED, hold_consents, in_order, may_get
+from digest.store.tables import deliveries, issues
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from digest.store.deliveries import Submission
+    from digest.store.deliveries import Claimed, Submission
 
 _D = deliveries.c
 S = DeliveryState
@@ -27,18 +27,19 @@ S = DeliveryState
 #: A cancelled or paused issue says nothing more, not even again.
 _SPEAKING = (IssueState.SENDING, IssueState.DONE)
 
+_UNDECIDED = (_D.state == S.UNCERTAIN, _D.settled.is_(None))
+
 
 def whole_requests(c: Connection, issue_id: int, mailer: str) -> list[str]:
     """The requests of an issue to this mailer all of whose mails are in doubt and undecided."""
-    undecided = (_D.state == S.UNCERTAIN, _D.settled.is_(None))
     doubted = select(_D.request).where(
-        _D.issue_id == issue_id, _D.mailer == mailer, _D.request.is_not(None), *undecided
+        _D.issue_id == issue_id, _D.mailer == mailer, _D.request.is_not(None), *_UNDECIDED
     )
     whole = (
         select(_D.request)
         .where(_D.request.in_(doubted))
         .group_by(_D.request)
-        .having(func.count() == func.count().filter(*undecided))
+        .having(func.count() == func.count().filter(*_UNDECIDED))
         .order_by(_D.request)
     )
     return [request for request in c.scalars(whole) if request is not None]
@@ -46,12 +47,7 @@ def whole_requests(c: Connection, issue_id: int, mailer: str) -> list[str]:
 
 def issues_in_doubt(c: Connection, since: datetime) -> list[int]:
     """The issues on their way or done with mails in doubt and undecided, no longer than that."""
-    doubt = exists().where(
-        _D.issue_id == issues.c.id,
-        _D.state == S.UNCERTAIN,
-        _D.settled.is_(None),
-        _D.state_at >= since,
-    )
+    doubt = exists().where(_D.issue_id == issues.c.id, *_UNDECIDED, _D.state_at >= since)
     query = select(issues.c.id).where(issues.c.state.in_(_SPEAKING), doubt)
     return list(c.scalars(query.order_by(issues.c.id)))
 
@@ -70,36 +66,22 @@ def begin_again(
     of_it = (_D.issue_id == issue_id, _D.request == request)
     consents = c.scalars(select(_D.subscription_id).where(*of_it)).all()
     hold_consents(c, consents)
-    may = exists().where(
-        subscriptions.c.id == _D.subscription_id,
-        subscriptions.c.state == "active",
-        or_(
-            subscriptions.c.paused_until.is_(None),
-            subscriptions.c.paused_until <= submission.now,
-        ),
-    )
-    barred = exists().where(suppressions.c.address_key == _D.address_key)
     begun = (
         update(deliveries)
-        .where(*of_it, _D.state == S.UNCERTAIN, _D.settled.is_(None), may, ~barred)
+        .where(
+            *of_it,
+            *_UNDECIDED,
+            *may_get(literal(submission.now, _D.state_at.type)),
+        )
         .values(
             state=S.SUBMITTING,
             worker=worker,
             lease_until=submission.until,
             state_at=submission.now,
         )
-        .returning(
-            _D.id,
-            _D.issue_id,
-            _D.variant_id,
-            _D.subscriber_id,
-            _D.subscription_id,
-            _D.address,
-            _D.address_key,
-            _D.attempts,
-        )
+        .returning(*CLAIMED)
     )
-    found = sorted((Claimed(*row) for row in c.execute(begun)), key=lambda one: one.id)
+    found = in_order(c.execute(begun))
     if len(found) != len(consents):
         c.rollback()
         return ()
