@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, exists, func, insert, null, or_, select, updat
 from digest.model import RELEASING, DeliveryState, IssueState
 from digest.readers.scrub import scrubbed
 from digest.store.dialect import address_domain
+from digest.store.overflow import not_paused
 from digest.store.prepared import Prepared
 from digest.store.readers import Suppression, suppress
 from digest.store.reserving import release_posts
@@ -67,7 +68,7 @@ def may_get(at: ColumnElement[datetime]) -> tuple[ColumnElement[bool], ...]:
     consents = exists().where(
         s.id == deliveries.c.subscription_id,
         s.state == "active",
-        or_(s.paused_until.is_(None), s.paused_until <= at),
+        not_paused(at),
     )
     return consents, ~exists().where(suppressions.c.address_key == deliveries.c.address_key)
 

@@ -110,7 +110,7 @@ def is_at_cap(week: Week) -> ColumnElement[bool]:
     return and_(subscribers.c.weekly_cap.is_not(None), subscribers.c.weekly_cap <= had)
 
 
-def not_paused(now: datetime) -> ColumnElement[bool]:
+def not_paused(now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
     """A pause is over at its moment, without anybody doing anything."""
     until = subscriptions.c.paused_until
     return or_(until.is_(None), until <= now)
