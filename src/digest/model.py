@@ -321,6 +321,8 @@ class MailerTraits:
     finds_absence: bool = False
     #: So long after the first try, the same request with the same key is carried out once.
     same_for: timedelta | None = None
+    #: It waits by `parking.ready` alone, so that one thread can drive many connections.
+    parks: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,10 @@ class Mail(Protocol):
     def envelope(self) -> Envelope: ...
 
     def message(self) -> bytes:
-        """As RFC 5322 has it: ASCII, CRLF line ends."""
+        """As RFC 5322 has it: ASCII; each line ends with CRLF, the last too, and none else.
+
+        A bare CR or LF would let a message end before its end on some servers.
+        """
         ...
 
     def content(self) -> Content:
@@ -52,7 +55,7 @@ class Mail(Protocol):
 
 
 class Mailer(Protocol):
-    """Submits mails over one connection, which one thread drives.
+    """Submits mails over one connection, which one thread drives, one request after the other.
 
     Promises: an outcome is a `Receipt` only after the other side accepted, and `Uncertain`
     whenever acceptance cannot be excluded. It does not promise delivery, and keeps no record.

@@ -126,6 +126,7 @@ def check_raw(raw: bytes) -> None:
     """What must hold of the bytes themselves, whoever reads them."""
     assert raw.isascii()
     assert not re.search(rb"\r(?!\n)|(?<!\r)\n", raw)
+    assert raw.endswith(b"\r\n")
     top, _, bodies = raw.partition(b"\r\n\r\n")
     assert max(map(len, top.split(b"\r\n"))) <= 998
     assert max(map(len, bodies.split(b"\r\n"))) <= 76

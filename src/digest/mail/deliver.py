@@ -1,6 +1,6 @@
 """Carries out an issue's deliveries over some connections at once, through the ledger.
 
-A clerk, in the caller's thread, alone writes the ledger; a thread a connection submits. In each
+A clerk alone writes the ledger; a hand for each connection submits. In each
 turn the clerk commits, in one transaction, what was answered since and what the free connections
 begin next: nothing that can fail stands between that commit and the first byte, and no answer
 waits behind another connection. So a crash leaves at most one request on each connection in doubt.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from digest.errors import Unavailable, Uncertain
 from digest.mail.decisions import decide
 from digest.mail.gate import Braked, Gate, Open, Shut
-from digest.mail.hands import Hands, Order
+from digest.mail.hands import Order, hands_of
 from digest.mail.leases import LEASE, Leases
 from digest.mail.policy import MessageError
 from digest.mail.rates import domain_of
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from digest.mail.gate import Opening, Rules
-    from digest.mail.hands import Done
+    from digest.mail.hands import Done, Hands
     from digest.mail.letters import Letters
     from digest.model import MailerTraits
     from digest.ports import Clock, Mail, Mailer, Outcome
@@ -166,7 +166,7 @@ class _Clerk:
 
     def __post_init__(self) -> None:
         shift = self.shift
-        self.hands: Hands[Claimed] = Hands(shift.new_mailer, shift.connections)
+        self.hands: Hands[Claimed] = hands_of(shift.new_mailer, shift.connections, shift.traits)
         self.leases = Leases(shift.store, self.issue_id, shift.worker)
         self.gate = Gate(shift.rules, shift.mailer_key, self.issue_id)
         self.opening: Opening = Open()

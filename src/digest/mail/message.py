@@ -7,7 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from email.utils import format_datetime, formataddr, quote
-from functools import cache
+from functools import cache, lru_cache
 from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote as url_quote
@@ -18,7 +18,7 @@ from digest.model import SETTINGS_MARK, UNSUBSCRIBE_MAILTO_MARK, UNSUBSCRIBE_MAR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from digest.model import Envelope
 
@@ -173,6 +173,12 @@ def dated(date: datetime) -> str:
     """The value of Date. Raises MessageError for a naive one."""
     if date.tzinfo is None:
         raise MessageError(f"the date of a message must be aware: {date}")
+    # Moments that are equal are not written alike where their zones differ.
+    return _to_the_second(date.replace(microsecond=0), date.utcoffset())
+
+
+@lru_cache(maxsize=8)
+def _to_the_second(date: datetime, offset: timedelta | None) -> str:  # noqa: ARG001  see above
     return format_datetime(date)
 
 

@@ -13,6 +13,7 @@ import hashlib
 import re
 from binascii import b2a_qp
 from dataclasses import dataclass
+from io import IncrementalNewlineDecoder
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from digest.mail.message import dated, head, own_headers, with_links
@@ -79,6 +80,7 @@ class Press:
         self.signer = signer
         self._head = head(letter)
         self._fixed, self._slots = _merged(_pieces(letter, self._head))
+        _check_line_ends(b"".join(self._fixed))
         self._marked = [slot for slot in dict.fromkeys(self._slots) if slot[0] != "head"]
 
     def mail(self, envelope: Envelope, links: ReaderLinks | None, date: datetime) -> Pressed:
@@ -140,6 +142,14 @@ def _check_marks(letter: Letter) -> None:
     for part, body in (("HTML", letter.html), ("text", letter.text)):
         if not letter.is_notice and UNSUBSCRIBE_MARK not in body:
             raise MessageError(f"the {part} of the letter has no unsubscribe link")
+
+
+def _check_line_ends(message: bytes) -> None:
+    """What recipients have of their own has no line ends but its headers', so this is enough."""
+    lines = IncrementalNewlineDecoder(None, translate=False)
+    lines.decode(message.decode("ascii"), final=True)
+    if lines.newlines != "\r\n" or not message.endswith(b"\r\n"):
+        raise MessageError("a line of the letter would not end with CRLF")
 
 
 def _merged(pieces: Iterable[bytes | Slot]) -> tuple[list[bytes], list[Slot]]:

@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 
 from digest.errors import UsageError
 from digest.locks import is_held
+from digest.store.prepared import as_its_errors, driver_cursor
 from digest.up.place import Place
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ def _sqlite(url: URL, home: Path, synchronous: str) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         reading = connection.get_execution_options().get("digest_read", False)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        begin = "BEGIN" if reading else "BEGIN IMMEDIATE"
+        with as_its_errors(connection, begin):
+            driver_cursor(connection).execute(begin)
 
     return engine

@@ -33,8 +33,8 @@ class Prepared:
         """Once for each row, with what is alike in all; returns how many rows it changed."""
         compiled = self._for(c.dialect)
         values = compiled.many(alike, rows)
-        cursor = _cursor(c)
-        with _as_its_errors(c, compiled.sql):
+        cursor = driver_cursor(c)
+        with as_its_errors(c, compiled.sql):
             cursor.executemany(compiled.sql, values)
         return int(cursor.rowcount)
 
@@ -42,8 +42,8 @@ class Prepared:
         """Once; the first column of the first row that it finds, as the driver gives it."""
         compiled = self._for(c.dialect)
         (given,) = compiled.many(values, [{}])
-        cursor = _cursor(c)
-        with _as_its_errors(c, compiled.sql):
+        cursor = driver_cursor(c)
+        with as_its_errors(c, compiled.sql):
             cursor.execute(compiled.sql, given)
             row = cursor.fetchone()
         return row[0] if row else None
@@ -55,7 +55,7 @@ class Prepared:
         return known
 
 
-def _cursor(c: Connection) -> Any:
+def driver_cursor(c: Connection) -> Any:
     """The driver's own, in the connection's transaction: SQLAlchemy's takes longer than SQLite."""
     driver = c.connection.driver_connection
     assert driver is not None
@@ -63,7 +63,7 @@ def _cursor(c: Connection) -> Any:
 
 
 @contextmanager
-def _as_its_errors(c: Connection, sql: str) -> Iterator[None]:
+def as_its_errors(c: Connection, sql: str) -> Iterator[None]:
     """Raise a driver's error as SQLAlchemy does, without the values: they are addresses."""
     base: Any = c.dialect.loaded_dbapi.Error
     try:

@@ -1,21 +1,29 @@
-"""A connection to a relay: smtplib's, whose replies are bounded in time and in length.
+"""A connection to a relay: smtplib's, bounded in time and in length, and made to be parked.
 
 smtplib bounds each byte's time alone, so that a server that says one byte a second holds it for
-hours; and it reads a reply of any number of lines. What is sent needs no such care: a socket's
-time-out holds for all of what is sent at once, with TLS too.
+hours; and it reads a reply of any number of lines. Its socket would block: this one never does,
+and whoever drives it decides how it is waited for (`mail.parking`).
 """
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import ssl
-from select import POLLIN, poll
-from smtplib import SMTP, SMTP_SSL, SMTPException, SMTPHeloError, SMTPServerDisconnected
+from errno import EINPROGRESS
+from functools import partial
+from smtplib import SMTP, SMTPException, SMTPHeloError, SMTPServerDisconnected
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from digest.mail.parking import READ, WRITE, ready
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Buffer
+
     from digest.config_mailers import SmtpMailer
 
 #: In bytes; RFC 5321, 4.5.3.1.5 allows 512 a line, and EHLO's some dozens of lines.
@@ -30,9 +38,11 @@ _AT_ONCE = 16_384
 _WHOLE = re.compile(rb"(?:\d{3}-[^\n]*\n)*(?!\d{3}-)[^\n]*\n")
 _LINE = re.compile(rb"(\d{3})(?:[ -](.*))?", re.DOTALL)
 
+_Result = TypeVar("_Result")
+
 
 class Connection(SMTP):
-    """Connected when it is made; a failure to read closes it."""
+    """Connected when it is made; a failure to read or to write closes it."""
 
     #: Said by the server, and not asked for yet.
     _unread = b""
@@ -49,37 +59,37 @@ class Connection(SMTP):
         self._unread = self._unread[whole.end() :]
         return _split(whole[0])
 
+    def send(self, s: Buffer | str) -> None:
+        """Send all of it. Raises SMTPServerDisconnected where it takes over `timeout` seconds."""
+        left = memoryview(s.encode(self.command_encoding) if isinstance(s, str) else s)
+        deadline = monotonic() + self.timeout
+        sock = self._open()
+        try:
+            while left:
+                left = left[_done(sock, partial(sock.send, left), WRITE, deadline) :]
+        except OSError as error:
+            self.close()
+            raise SMTPServerDisconnected(str(error)) from error
+
     def has_spoken(self) -> bool:
         """Whether the server said something unasked, or hung up. Waits for nothing."""
         if self._unread or self.sock is None:
             return True
-        readable = poll()
-        readable.register(self.sock, POLLIN)
-        if not readable.poll(0):
-            return False
-        self.sock.settimeout(0)
         try:
             self._unread = self.sock.recv(_AT_ONCE)
         except (BlockingIOError, ssl.SSLWantReadError):
-            # Something that is TLS's own.
             return False
         except OSError:
             return True
-        finally:
-            self.sock.settimeout(self.timeout)
         return True
 
     def _listen(self, deadline: float) -> None:
-        """Read more of a reply; one that has begun waits no longer than until `deadline`."""
-        if self.sock is None:
-            raise SMTPServerDisconnected("the connection is closed")
-        begun = bool(self._unread)
+        """Read more of a reply, which is to be whole by `deadline`."""
+        sock = self._open()
         try:
-            if begun:
-                self.sock.settimeout(max(deadline - monotonic(), 0.001))
-            heard = self.sock.recv(_AT_ONCE)
-            if begun:
-                self.sock.settimeout(self.timeout)
+            if not ready(sock, READ, deadline - monotonic()):
+                raise TimeoutError("timed out")
+            heard = _done(sock, partial(sock.recv, _AT_ONCE), READ, deadline)
         except OSError as error:
             self.close()
             raise SMTPServerDisconnected(str(error)) from error
@@ -88,9 +98,17 @@ class Connection(SMTP):
             self.close()
             raise SMTPServerDisconnected("its reply has no end" if heard else "it hung up")
 
+    def _open(self) -> socket.socket:
+        if self.sock is None:
+            raise SMTPServerDisconnected("the connection is closed")
+        return self.sock
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return _dialled(host, port, timeout)
+
     def secure(self) -> None:
         """Go on under TLS; what was said in clear does not count (RFC 3207, 4.2)."""
-        self.starttls(context=ssl.create_default_context())
+        self.starttls(context=cast("ssl.SSLContext", _Verified(self.timeout)))
         if self._unread:
             # Somebody put it behind the server's answer, to be taken for one under TLS.
             raise SMTPException("words in clear follow its answer to STARTTLS")
@@ -105,13 +123,35 @@ class Connection(SMTP):
     def part(self) -> None:
         """Say goodbye, and close. Raises what `quit` does."""
         self.timeout = min(self.timeout, GOODBYE_SECONDS)
-        if self.sock is not None:
-            self.sock.settimeout(self.timeout)
         self.quit()
 
 
-class _SecureConnection(Connection, SMTP_SSL):
+class _SecureConnection(Connection):
     """The same, with TLS from the first byte."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        sock = super()._get_socket(host, port, timeout)
+        return _Verified(timeout).wrap_socket(sock, server_hostname=host)
+
+
+class _Verified:
+    """What smtplib wants of a context: TLS with verified certificates, on sockets like ours."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def wrap_socket(self, sock: socket.socket, *, server_hostname: str) -> ssl.SSLSocket:
+        """Shake hands. Raises OSError, of which ssl's exceptions are some."""
+        context, deadline = ssl.create_default_context(), monotonic() + self._seconds
+        secure = context.wrap_socket(
+            sock, server_hostname=server_hostname, do_handshake_on_connect=False
+        )
+        try:
+            _done(secure, secure.do_handshake, READ, deadline)
+        except BaseException:
+            secure.close()
+            raise
+        return secure
 
 
 def connect(settings: SmtpMailer) -> Connection:
@@ -120,7 +160,8 @@ def connect(settings: SmtpMailer) -> Connection:
     Raises OSError, of which smtplib's exceptions are some, or ValueError where what was said
     cannot be encoded or decoded.
     """
-    connection = _dialled(settings)
+    kind = _SecureConnection if settings.security == "tls" else Connection
+    connection = kind(settings.host, settings.port, _own_name(), settings.timeout_seconds)
     try:
         if connection.sock is not None:
             # The line that ends a body goes out by itself, without awaiting the body's arrival.
@@ -136,12 +177,50 @@ def connect(settings: SmtpMailer) -> Connection:
     return connection
 
 
-def _dialled(settings: SmtpMailer) -> Connection:
-    address, timeout = (settings.host, settings.port, _own_name()), settings.timeout_seconds
-    if settings.security == "tls":
-        context = ssl.create_default_context()
-        return _SecureConnection(*address, timeout=timeout, context=context)
-    return Connection(*address, timeout=timeout)
+def _dialled(host: str, port: int, seconds: float) -> socket.socket:
+    """Connect to the first address that answers; each has so long. Raises OSError."""
+    errors: list[OSError] = []
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    ):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            _connect(sock, address, seconds)
+        except OSError as error:
+            sock.close()
+            errors.append(error)
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise errors[0]
+
+
+def _connect(sock: socket.socket, address: tuple[object, ...], seconds: float) -> None:
+    number = sock.connect_ex(address)
+    if number == EINPROGRESS:
+        if not ready(sock, WRITE, seconds):
+            raise TimeoutError("timed out")
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number:
+        raise OSError(number, os.strerror(number))
+
+
+def _done(sock: socket.socket, act: Callable[[], _Result], event: int, deadline: float) -> _Result:
+    """Do something with a socket that does not block, as soon as that is possible."""
+    while True:
+        try:
+            return act()
+        except ssl.SSLWantReadError:
+            event = READ
+        except ssl.SSLWantWriteError:
+            event = WRITE
+        except BlockingIOError:
+            pass
+        if not ready(sock, event, deadline - monotonic()):
+            raise TimeoutError("timed out")
 
 
 def _own_name() -> str:
@@ -152,6 +231,8 @@ def _own_name() -> str:
 
 def _split(said: bytes) -> tuple[int, bytes]:
     lines = [line.strip(b" \t\r") for line in said[:-1].split(b"\n")]
+    if len(lines) == 1 and (only := _LINE.fullmatch(lines[0])):
+        return int(only[1]), only[2] or b""
     found = [(_LINE.fullmatch(line), line) for line in lines]
     codes = {match[1] if match else b"-1" for match, _ in found}
     # The code is the same on each line (RFC 5321, 4.2.1), or the reply is none.
