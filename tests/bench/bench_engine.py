@@ -166,39 +166,48 @@ def part(*arguments: object, url: str | None = None) -> dict[str, float]:
 
 
 def ledger_alone(figures: dict[str, float]) -> None:
-    """Deliveries a second into a mailer that only nods."""
+    """Deliveries a second without a network: what is written of them alone, and the whole engine."""
     print(f"\n{LEDGER:,} deliveries without a network, a second, by connections:")
     row("", [str(count) for count in LEDGER_CONNECTIONS])
     with postgres() as url:
         for name, database in (("SQLite", None), ("PostgreSQL", url)):
-            rates, busy = [], []
-            for count in LEDGER_CONNECTIONS:
-                told = [_nodded(LEDGER, count, database) for _ in range(ROUNDS)]
-                rates.append(statistics.median(one["rate"] for one in told))
-                busy.append(statistics.median(one["cpu"] for one in told))
-                figures[f"ledger, {name}, {count}"] = rates[-1]
-                figures[f"ledger, {name}, {count}, CPU"] = busy[-1]
-            note = f"at least {OF_LEDGER:,}" if database is None else ""
-            row(name, [f"{rate:,.0f}" for rate in rates], note)
-            row("  its CPU time a delivery", [f"{each:.0f}" for each in busy], "microseconds")
+            note = f"at least {OF_LEDGER:,} by {LEDGER_CONNECTIONS[-1]}" if database is None else ""
+            _tell_ledger(figures, f"ledger, {name}", "ledger", database, note)
+            _tell_ledger(figures, f"engine, {name}", "nod", database)
+
+
+def _tell_ledger(
+    figures: dict[str, float], name: str, what: str, url: str | None, note: str = ""
+) -> None:
+    rates, busy = [], []
+    for count in LEDGER_CONNECTIONS:
+        told = [_without_network(what, LEDGER, count, url) for _ in range(ROUNDS)]
+        rates.append(statistics.median(one["rate"] for one in told))
+        busy.append(statistics.median(one["cpu"] for one in told))
+        figures[f"{name}, {count}"] = rates[-1]
+        figures[f"{name}, {count}, CPU"] = busy[-1]
+    row(name, [f"{rate:,.0f}" for rate in rates], note)
+    row("  its CPU time a delivery", [f"{each:.0f}" for each in busy], "microseconds")
 
 
 def memory(figures: dict[str, float], sizes: tuple[int, ...]) -> None:
     """What the sender takes above its idle, into a mailer that only nods."""
     print(f"\nmegabytes of the sender above its idle, at most {OF_MEMORY}:")
     for readers in sizes:
-        told = _nodded(readers, 4, None)
+        told = _without_network("nod", readers, 4, None)
         figures[f"memory, {readers}"] = told["memory"]
         row(f"{readers:,} readers", [f"{told['memory']:.1f}"], f"{told['rate']:,.0f} a second")
 
 
-def _nodded(readers: int, connections: int, url: str | None) -> dict[str, float]:
+def _without_network(
+    what: str, readers: int, connections: int, url: str | None
+) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         home = make_home(Path(name))
         if url is not None:
             _empty(url)
         part("fill", home, readers, url=url)
-        return part("nod", home, connections, url=url)
+        return part(what, home, connections, url=url)
 
 
 @contextmanager

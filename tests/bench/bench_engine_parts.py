@@ -23,9 +23,20 @@ from digest import sending
 from digest.bootstrap import App, bootstrap
 from digest.issues.render import render
 from digest.issues.specimen import specimens
-from digest.model import UNSUBSCRIBE_MARK, Act, IssueState, MailerTraits, Receipt
+from digest.mail.decisions import Decision
+from digest.mail.deliver import BATCH
+from digest.mail.leases import LEASE
+from digest.model import (
+    UNSUBSCRIBE_MARK,
+    Act,
+    DeliveryState,
+    IssueState,
+    MailerTraits,
+    Receipt,
+)
+from digest.store import accounts, tables
+from digest.store import deliveries as ledger
 from digest.store import issues as issue_store
-from digest.store import tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +45,7 @@ if TYPE_CHECKING:
 
     from digest.issues.content import Rendered
     from digest.ports import Mail
+    from digest.store.engine import Store
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC)
@@ -48,7 +60,7 @@ _LOCAL = '[mailers.local]\nkind = "file"\npath = "var/mail"\n'
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parts = parser.add_subparsers(dest="part", required=True)
-    for name in ("fill", "deliver", "nod", "plain"):
+    for name in ("fill", "deliver", "nod", "ledger", "plain"):
         part = parts.add_parser(name)
         if name != "plain":
             part.add_argument("home", type=Path)
@@ -57,7 +69,13 @@ def main() -> None:
         if name == "plain":
             part.add_argument("port", type=int)
     args = vars(parser.parse_args())
-    told = {"fill": fill, "deliver": deliver, "nod": nod, "plain": plain_loop}
+    told = {
+        "fill": fill,
+        "deliver": deliver,
+        "nod": nod,
+        "ledger": ledger_alone,
+        "plain": plain_loop,
+    }
     print(json.dumps(told[args.pop("part")](**args)))
 
 
@@ -148,7 +166,7 @@ class Nod:
     """Accepts everything at once, and never asks for a byte of it."""
 
     name = "nod"
-    traits = MailerTraits()
+    traits = MailerTraits(parks=True)
 
     def submit(self, mails: Sequence[Mail], key: str) -> tuple[Receipt, ...]:
         return tuple(Receipt("2.0.0 Ok", NOW) for _ in mails)
@@ -199,6 +217,43 @@ def _memory(name: str) -> float:
     """A line of what Linux tells of this process (proc(5)), in megabytes."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+
+
+def ledger_alone(home: Path, number: int) -> dict[str, float]:
+    """The transactions that so many connections make of it, and nothing else.
+
+    In each, what was answered to as many is written down, and as many begin.
+    """
+    worker, submission = "bench", ledger.Submission("nod", NOW, NOW + LEASE)
+    answers: list[ledger.Answer] = []
+    done = 0
+    with bootstrap(home) as app:
+        start, busy = time.perf_counter(), time.process_time()
+        while claimed := _claimed(app.store, worker, done):
+            for begin in range(0, len(claimed), number):
+                together = claimed[begin : begin + number]
+                starts = [ledger.Start(one, f"<{one.id}@bench>", f"{done}") for one in together]
+                with app.store.write() as c:
+                    ledger.finish_all(c, answers, worker, NOW)
+                    words = ledger.begin(c, ISSUE, starts, worker, submission)
+                if set(words.values()) != {"go"}:
+                    raise RuntimeError(f"not all began: {words}")
+                receipt = Decision(DeliveryState.SUBMITTED, 1)
+                answers = [ledger.Answer(one, receipt, f"{one.id}") for one in together]
+                done += len(together)
+        with app.store.write() as c:
+            ledger.finish_all(c, answers, worker, NOW)
+        seconds, busy = time.perf_counter() - start, time.process_time() - busy
+        with app.store.read() as c:
+            account = accounts.account(c, ISSUE)
+    if account.submitted != done or not account.balanced:
+        raise RuntimeError(f"not all were submitted: {account}")
+    return {"rate": done / seconds, "cpu": 1e6 * busy / done}
+
+
+def _claimed(store: Store, worker: str, after: int) -> list[ledger.Claimed]:
+    with store.write() as c:
+        return ledger.claim(c, ISSUE, worker, now=NOW, until=NOW + LEASE, most=BATCH, after=after)
 
 
 def plain_loop(number: int, port: int) -> dict[str, float]:
