@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 from digest.config import Newsletter, Site
-from digest.mail.letters import Letters
+from digest.mail.letters import KEPT, Letters
 from digest.mail.verp import read_verp
 from digest.model import UNSUBSCRIBE_MARK
 from digest.store.accounts import StoredVariant
@@ -67,3 +69,23 @@ def test_the_same_delivery_is_the_same_mail_at_every_try() -> None:
     first, second = (letters().make(claimed(7), VARIANT) for _ in range(2))
     assert first.envelope == second.envelope
     assert first.message() == second.message()
+
+
+def test_thousands_of_variants_take_no_more_memory_than_some() -> None:
+    """A dozen picks make 4,095 sets, and one of them may be anybody's."""
+    made, body = letters(), f"{'A line of a digest. ' * 150}\n{UNSUBSCRIBE_MARK}\n"
+
+    def taken_after(first: int) -> int:
+        for number in range(first, first + KEPT):
+            variant = replace(VARIANT, id=number, html=f"{body}{number}", text=f"{number}{body}")
+            mail = made.make(claimed(7), variant).message()
+            assert f"{number}A line".encode() in mail
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        at_first = taken_after(0)
+        assert at_first > 3000 * KEPT
+        assert taken_after(KEPT) < 1.1 * at_first
+    finally:
+        tracemalloc.stop()

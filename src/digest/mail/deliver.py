@@ -20,6 +20,7 @@ from digest.mail.decisions import decide
 from digest.mail.gate import Braked, Gate, Open, Shut
 from digest.mail.hands import Order, hands_of
 from digest.mail.leases import LEASE, Leases
+from digest.mail.letters import variants_in
 from digest.mail.policy import MessageError
 from digest.mail.rates import domain_of
 from digest.mail.requests import request_key
@@ -171,13 +172,11 @@ class _Clerk:
         self.gate = Gate(shift.rules, shift.mailer_key, self.issue_id)
         self.opening: Opening = Open()
         self.held: dict[str, datetime] = {}
-        self.variants: dict[int, StoredVariant] = {}
+        self.variant: Callable[[int], StoredVariant] = variants_in(shift.store)
         self.beat_at = shift.clock() + BEAT
 
     def work(self) -> Report:
         shift = self.shift
-        with shift.store.read() as c:
-            self.variants = accounts.load_variants(c, self.issue_id)
         try:
             while self._turn():
                 pass
@@ -339,7 +338,7 @@ class _Clerk:
             if claimed is None:
                 return
             try:
-                mail = shift.letters.make(claimed, self.variants[claimed.variant_id])
+                mail = shift.letters.make(claimed, self.variant(claimed.variant_id))
             except MessageError as error:
                 self._cannot_be_made(claimed, error)
             else:

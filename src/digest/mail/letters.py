@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from digest.mail.message import Letter, message_id_for, reader_links
@@ -10,15 +11,24 @@ from digest.mail.press import Press
 from digest.mail.verp import verp_address
 from digest.model import Envelope
 from digest.readers.tokens import make_token
+from digest.store import accounts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from digest.config import Newsletter, Site
     from digest.mail.dkim import Signer
     from digest.mail.message import ReaderLinks
     from digest.ports import Clock, Mail
     from digest.store.accounts import StoredVariant
     from digest.store.deliveries import Claimed
+    from digest.store.engine import Store
     from digest.store.issues import Issue
+
+
+#: So many variants are kept at hand, and in the form in which they are encoded: a dozen picks make
+#: thousands of sets, of which a few have nearly all readers. Of 60 KB each they take some 40 MB.
+KEPT = 256
 
 
 class IssueName(Protocol):
@@ -58,10 +68,26 @@ class Letters:
         return verp_address(address, self.secret, claimed.id) if self.newsletter.verp else address
 
     def _press(self, variant: StoredVariant) -> Press:
-        if variant.id not in self._presses:
+        press = self._presses.pop(variant.id, None)
+        if press is None:
             letter = issue_letter(self.site, self.newsletter, variant, self.issue)
-            self._presses[variant.id] = Press(letter, self.signer)
-        return self._presses[variant.id]
+            press = Press(letter, self.signer)
+        # The last one used stands last.
+        self._presses[variant.id] = press
+        if len(self._presses) > KEPT:
+            del self._presses[next(iter(self._presses))]
+        return press
+
+
+def variants_in(store: Store) -> Callable[[int], StoredVariant]:
+    """Finds a variant by its id, and keeps the last ones at hand."""
+
+    @lru_cache(maxsize=KEPT)
+    def find(variant_id: int) -> StoredVariant:
+        with store.read() as c:
+            return accounts.get_variant(c, variant_id)
+
+    return find
 
 
 def domain_of(newsletter: Newsletter) -> str:

@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING
 from digest.errors import Refused
 from digest.mail.decisions import Decision, decide
 from digest.mail.leases import LEASE
+from digest.mail.letters import variants_in
 from digest.mail.policy import MessageError
 from digest.mail.requests import begun_at
 from digest.model import DeliveryState, Receipt
-from digest.store import accounts, doubts
 from digest.store import deliveries as ledger
+from digest.store import doubts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from digest.mail.letters import Letters
     from digest.ports import Clock, Mail, Mailer, Outcome
+    from digest.store.accounts import StoredVariant
     from digest.store.deliveries import Claimed
     from digest.store.engine import Store
 
@@ -82,13 +84,13 @@ def _look_up(inquiry: Inquiry) -> int:
 def _say_again(inquiry: Inquiry) -> int:
     with inquiry.store.read() as c:
         requests = doubts.whole_requests(c, inquiry.issue_id, inquiry.mailer_key)
-        variants = accounts.load_variants(c, inquiry.issue_id) if requests else {}
     decided = 0
+    variant = variants_in(inquiry.store)
     for request in requests:
         if not _is_remembered(inquiry, request):
             continue
         begun = _begin(inquiry, request)
-        mails = _mails(inquiry, begun, variants)
+        mails = _mails(inquiry, begun, variant)
         if mails is None:
             _leave(inquiry, begun)
         elif mails:
@@ -111,11 +113,11 @@ def _begin(inquiry: Inquiry, request: str) -> Sequence[Claimed]:
 
 
 def _mails(
-    inquiry: Inquiry, begun: Sequence[Claimed], variants: dict[int, accounts.StoredVariant]
+    inquiry: Inquiry, begun: Sequence[Claimed], variant: Callable[[int], StoredVariant]
 ) -> list[Mail] | None:
     """The mails as they were; None where they can no longer be made."""
     try:
-        return [inquiry.letters.make(one, variants[one.variant_id]) for one in begun]
+        return [inquiry.letters.make(one, variant(one.variant_id)) for one in begun]
     except MessageError:
         return None
 

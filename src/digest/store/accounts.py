@@ -86,10 +86,11 @@ def uncertain_of(c: Connection, issue_id: int, keys: Collection[str]) -> dict[st
     return {row.address_key: row.id for row in c.execute(query)}
 
 
-def load_variants(c: Connection, issue_id: int) -> dict[int, StoredVariant]:
+def get_variant(c: Connection, variant_id: int) -> StoredVariant:
+    """One variant of an issue."""
     v = variants.c
-    query = select(v.id, v.subject, v.html, v.text).where(v.issue_id == issue_id)
-    return {row.id: StoredVariant(*row) for row in c.execute(query)}
+    query = select(v.id, v.subject, v.html, v.text).where(v.id == variant_id)
+    return StoredVariant(*c.execute(query).one())
 
 
 def variant_counts(c: Connection, issue_id: int) -> list[tuple[int, str, int]]:
