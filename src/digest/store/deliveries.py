@@ -10,13 +10,13 @@ from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from sqlalchemy import bindparam, exists, func, insert, null, or_, select, update
+from sqlalchemy import ARRAY, any_, bindparam, exists, func, insert, null, or_, select, update
 
 from digest.model import RELEASING, DeliveryState, IssueState
 from digest.readers.scrub import scrubbed
 from digest.store.dialect import address_domain
 from digest.store.overflow import not_paused
-from digest.store.prepared import Prepared
+from digest.store.prepared import Prepared, PreparedQuery
 from digest.store.readers import Suppression, suppress
 from digest.store.reserving import release_posts
 from digest.store.tables import (
@@ -209,28 +209,40 @@ _ENDS: dict[Word, DeliveryState] = {
     "paused": S.CANCELLED,
 }
 
+_D = deliveries.c
+
 _SUBMITTING = Prepared(
-    update(deliveries)
-    .where(
-        deliveries.c.id == bindparam("one"),
-        # Of whoever was erased meanwhile it is another.
-        deliveries.c.address_key == bindparam("of"),
-        deliveries.c.worker == bindparam("by"),
-        deliveries.c.state == S.CLAIMED,
-        exists().where(issues.c.id == deliveries.c.issue_id, issues.c.state == IssueState.SENDING),
-        *may_get(bindparam("at", type_=deliveries.c.state_at.type)),
-    )
-    .values(
-        state=S.SUBMITTING,
-        message_id=bindparam("to_message_id"),
-        request=bindparam("to_request"),
-        mailer=bindparam("to_mailer"),
-        attempts=deliveries.c.attempts + 1,
-        lease_until=bindparam("until", type_=deliveries.c.lease_until.type),
-        # What was decided was about an earlier doubt.
-        settled=null(),
-        state_at=bindparam("now", type_=deliveries.c.state_at.type),
-    )
+    {
+        "one": _D.id.type,
+        "of": _D.address_key.type,
+        "to_message_id": _D.message_id.type,
+        "to_request": _D.request.type,
+    },
+    lambda told: (
+        update(deliveries)
+        .where(
+            deliveries.c.id == told["one"],
+            # Of whoever was erased meanwhile it is another.
+            deliveries.c.address_key == told["of"],
+            deliveries.c.worker == bindparam("by"),
+            deliveries.c.state == S.CLAIMED,
+            exists().where(
+                issues.c.id == deliveries.c.issue_id, issues.c.state == IssueState.SENDING
+            ),
+            *may_get(bindparam("at", type_=deliveries.c.state_at.type)),
+        )
+        .values(
+            state=S.SUBMITTING,
+            message_id=told["to_message_id"],
+            request=told["to_request"],
+            mailer=bindparam("to_mailer"),
+            attempts=deliveries.c.attempts + 1,
+            lease_until=bindparam("until", type_=deliveries.c.lease_until.type),
+            # What was decided was about an earlier doubt.
+            settled=null(),
+            state_at=bindparam("now", type_=deliveries.c.state_at.type),
+        )
+    ),
 )
 
 
@@ -257,11 +269,24 @@ def _write_submitting(
     return _SUBMITTING.carry_out(c, alike, rows)
 
 
+_S = subscriptions.c
+
+#: One that is asked for a list, which SQLite has no word for.
+_HOLDING = PreparedQuery(
+    select(func.count()).select_from(
+        select(_S.id)
+        .where(_S.id == any_(bindparam("ids", type_=ARRAY(_S.id.type))))
+        .order_by(_S.id)
+        .with_for_update(read=True)
+        .subquery()
+    )
+)
+
+
 def hold_consents(c: Connection, ids: Collection[int]) -> None:
     """Whoever leaves at this moment has left before, or leaves after; SQLite has one writer."""
     if c.dialect.name != "sqlite":
-        consents = select(subscriptions.c.id).where(subscriptions.c.id.in_(sorted(ids)))
-        c.execute(consents.order_by(subscriptions.c.id).with_for_update(read=True))
+        _HOLDING.scalar(c, {"ids": sorted(ids)})
 
 
 def _why(c: Connection, start: Start, worker: str, submission: Submission) -> Word:
@@ -358,23 +383,31 @@ def finish_all(c: Connection, answers: Sequence[Answer], worker: str, now: datet
 
 
 _SUBMITTED = Prepared(
-    update(deliveries)
-    .where(
-        deliveries.c.id == bindparam("one"),
-        deliveries.c.address_key == bindparam("of"),
-        deliveries.c.worker == bindparam("by"),
-        or_(deliveries.c.state == S.SUBMITTING, deliveries.c.state == S.UNCERTAIN),
-    )
-    .values(
-        state=S.SUBMITTED,
-        attempts=bindparam("to_attempts"),
-        not_before=null(),
-        remote_id=bindparam("to_remote_id"),
-        code=null(),
-        reason=null(),
-        lease_until=null(),
-        state_at=bindparam("now", type_=deliveries.c.state_at.type),
-    )
+    {
+        "one": _D.id.type,
+        "of": _D.address_key.type,
+        "to_attempts": _D.attempts.type,
+        "to_remote_id": _D.remote_id.type,
+    },
+    lambda told: (
+        update(deliveries)
+        .where(
+            deliveries.c.id == told["one"],
+            deliveries.c.address_key == told["of"],
+            deliveries.c.worker == bindparam("by"),
+            or_(deliveries.c.state == S.SUBMITTING, deliveries.c.state == S.UNCERTAIN),
+        )
+        .values(
+            state=S.SUBMITTED,
+            attempts=told["to_attempts"],
+            not_before=null(),
+            remote_id=told["to_remote_id"],
+            code=null(),
+            reason=null(),
+            lease_until=null(),
+            state_at=bindparam("now", type_=deliveries.c.state_at.type),
+        )
+    ),
 )
 
 
@@ -463,7 +496,7 @@ def _forgetting(
     return replace(decision, code=code, reason=reason, suppress=suppress)
 
 
-_STATE = Prepared(
+_STATE = PreparedQuery(
     select(issues.c.state).where(issues.c.id == bindparam("issue")).with_for_update(read=True)
 )
 
