@@ -120,13 +120,18 @@ class Blockade:
         return self._start("digest", {"arguments": [*arguments, "--json"], **more})
 
     def start_later(self, **more: Any) -> int:
-        """Begin to deliver, at a time when nothing waits any more; returns its process id."""
+        """Begin to deliver, at a time when nothing waits any more; returns its process id.
+
+        With `most` it ends after so many deliveries, and leases no more than those.
+        """
         self.offset += STEP
         return self._start("deliver", more)
 
-    def start_two(self) -> tuple[int, int]:
-        """Two at once that deliver, when nothing waits any more."""
-        return self.start_later(), self.start_later()
+    def start_two(self, **more: Any) -> int:
+        """Two at once that deliver, when nothing waits any more; returns the first one's id."""
+        first = self.start_later(**more)
+        self.start_later(**more)
+        return first
 
     def _start(self, what: str, more: dict[str, Any]) -> int:
         files = {"out": str(self.home / "out.json"), "err": str(self.home / "err.txt")}
@@ -194,7 +199,8 @@ class Blockade:
     def killed_at(self, step: str, number: int, begin: Callable[[], int]) -> bool:
         """Run, and kill it when the relay comes to a step so often; whether it came to it.
 
-        Of several that run it kills whose mail came to the step.
+        Of several that run it kills whose mail came to the step, and waits for all: one may end
+        at once, because the others lease all that there is.
         """
         seen = Counter[str]()
         lock = threading.Lock()
@@ -204,7 +210,8 @@ class Blockade:
                 seen[now_at] += 1
                 mine = now_at == step and seen[step] == number
             if mine:
-                self._begun.wait(10)
+                # Whoever is to be killed waits for an answer meanwhile, and cannot end by itself.
+                assert self._begun.wait(60), "they were never begun"
                 if len(self.pids) > 1 and recipient:
                     self._victim = self._sender_to(recipient)
                 self.kill()
@@ -247,10 +254,11 @@ class Blockade:
         self, begin: Callable[[], int], over: Callable[[], bool], pause: float = 0.002
     ) -> bool:
         self._begun.clear()
-        pid = self._victim = begin()
+        self._victim = begin()
         self._begun.set()
+        running = list(self.pids)
         ended: list[int] = []
-        waiting = threading.Thread(target=lambda: ended.append(self.zygote.wait(pid)))
+        waiting = threading.Thread(target=lambda: ended.extend(map(self.zygote.wait, running)))
         waiting.start()
         while waiting.is_alive():
             if over():
@@ -258,11 +266,11 @@ class Blockade:
                 break
             time.sleep(pause)
         waiting.join()
-        self.pids.remove(pid)
-        assert ended[0] in {0, 3, -9}, self.errors()
-        self.kills += ended[0] == -9
+        self.pids.clear()
+        assert set(ended) <= {0, 3, -9}, self.errors()
+        self.kills += ended.count(-9)
         self.balance()
-        return ended[0] == -9
+        return -9 in ended
 
     def _sender_to(self, recipient: str) -> int:
         """The process that submits a recipient's mail, by the name of the worker."""
@@ -270,7 +278,8 @@ class Blockade:
         return int(self.rows(query)[0][0].split(":")[1])
 
     def kill(self) -> None:
-        """Kill whom it is about now, or all."""
+        """Kill whom it is about now, or all; not before it is known who runs."""
+        assert self._begun.wait(60), "they were never begun"
         for pid in self.pids if self.power_cut else [self._victim]:
             kill(pid)
 

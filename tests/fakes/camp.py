@@ -92,7 +92,8 @@ def besiege(camp: Camp, tmp_path: Path, request: pytest.FixtureRequest) -> NewBl
     """Opens blockades: `with besiege("postgresql", readers=60) as blockade`.
 
     Until `begun` there are readers and posts, and no issue. `seconds` is how long the mailer
-    waits for an answer; unless it is `relayed`, mail stays in the local mailbox.
+    waits for an answer, longer than any machine takes over a kill; unless it is `relayed`, mail
+    stays in the local mailbox.
     """
 
     @contextmanager
@@ -101,7 +102,7 @@ def besiege(camp: Camp, tmp_path: Path, request: pytest.FixtureRequest) -> NewBl
         *,
         readers: int = 60,
         begun: bool = True,
-        seconds: int = 2,
+        seconds: int = 60,
         relayed: bool = True,
     ) -> Iterator[Blockade]:
         url, server = None, None

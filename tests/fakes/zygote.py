@@ -56,8 +56,8 @@ class Zygote:
         """Begin a step ("publish", ...) at a moment so far from now; returns its process id.
 
         `more`: "environment" for it, its "arguments", a file to print into as "out" and one for
-        errors as "err", the name of a "host" of its own, the "largest" file it may write, and a
-        "jump" of its clock: once which file is there, by how many seconds.
+        errors as "err", the name of a "host" of its own, the "largest" file it may write, the
+        "most" it delivers, and a "jump" of its clock: once which file is there, by how many seconds.
         """
         order = {"what": what, "home": str(home), "offset": offset.total_seconds(), **more}
         with self.lock:
@@ -141,15 +141,17 @@ def _begin(home: Path, clock: Callable[[], datetime], order: dict) -> None:
 
 
 def _deliver(home: Path, clock: Callable[[], datetime], order: dict) -> None:
-    """As `digest deliver 1` does it, by another clock."""
+    """As `digest deliver 1` does it, by another clock, and with a "most" no more than so many."""
     from digest import sending
     from digest.bootstrap import bootstrap
     from digest.cli.stopping import stop_gently
-    from digest.model import Act
+    from digest.model import Act, IssueState
 
     with bootstrap(home, clock=clock) as app, stop_gently() as stopping:
         act = Act("test", app.clock(), "deliver")
-        sending.send_issue(app, 1, act, sending.Watch(should_stop=stopping))
+        if sending.begin(app, 1, act).issue.state is IssueState.SENDING:
+            watch = sending.Watch(should_stop=stopping)
+            sending.deliver_batch(app, 1, watch, most=order.get("most"))
 
 
 def _resume(home: Path, clock: Callable[[], datetime], order: dict) -> None:

@@ -114,8 +114,7 @@ def test_kills_of_two_workers(besiege, database, seed):
             )
         for step in STEPS[2:]:
             siege.power_cut = dice.random() < 0.5
-            siege.killed_at(step, dice.randint(1, 8), lambda: siege.start_two()[0])
-            siege.wait_for_all()
+            siege.killed_at(step, dice.randint(1, 8), siege.start_two)
         siege.relay.behave()
         siege.until_done()
         siege.check()
