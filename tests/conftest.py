@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 
 
-#: Tests that share a server, and go to one worker: Prefect's own.
-SHARING = {"tests/flows/": "server", "tests/deploy/": "server"}
+#: Tests that share a server, and go to one worker: Prefect's own, or all of `digest up`.
+SHARING = {
+    "tests/flows/": "server",
+    "tests/deploy/": "server",
+    "tests/kill/test_kill_flows.py": "stack",
+}
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

@@ -41,7 +41,10 @@ kind = "smtp"
 host = "127.0.0.1"
 port = {port}
 security = "none"
+connections = {connections}
 """
+#: Of the mailer; each may leave one mail in doubt.
+CONNECTIONS = 2
 
 
 def free_port() -> int:
@@ -51,15 +54,22 @@ def free_port() -> int:
 
 @dataclass
 class Inbox:
-    """What an SMTP server was given; it takes `seconds` for each."""
+    """What an SMTP server was given; once it took `most`, it answers nobody."""
 
     mails: list[tuple[str, EmailMessage]] = field(default_factory=list)
-    seconds: float = 0.0
+    most: int | None = None
+    #: So many wait for an answer until they hang up; their mails are not taken.
+    waiting: int = 0
 
     async def handle_DATA(self, _server, _session, envelope):  # noqa: N802  aiosmtpd's word
         import asyncio
 
-        await asyncio.sleep(self.seconds)
+        if self.most is not None and len(self.mails) >= self.most:
+            self.waiting += 1
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.waiting -= 1
         message = message_from_bytes(envelope.original_content, policy=default)
         self.mails.append((envelope.rcpt_tos[0], message))
         return "250 accepted"
@@ -229,7 +239,7 @@ class Stack:
         return [line["message"] for line in self.api("/logs/filter", wanted)]
 
 
-def new_stack(*, seconds: float = 0.0) -> Stack:
+def new_stack() -> Stack:
     """A home with the sample blog read and its readers imported; nothing is started yet.
 
     As root PostgreSQL runs under another account, for which pytest's own folders are closed.
@@ -241,11 +251,11 @@ def new_stack(*, seconds: float = 0.0) -> Stack:
         shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
     blog = SampleServer(anchor=datetime.now(UTC), now=lambda: datetime.now(UTC), port=0)
     blog.__enter__()
-    inbox = Inbox(seconds=seconds)
+    inbox = Inbox()
     smtp = Controller(inbox, hostname="127.0.0.1", port=free_port())
     smtp.start()
     site = home / "config" / "site.toml"
-    site.write_text(site.read_text() + RELAY.format(port=smtp.port))
+    site.write_text(site.read_text() + RELAY.format(port=smtp.port, connections=CONNECTIONS))
     newsletters = home / "config" / "newsletters.toml"
     text = newsletters.read_text().replace('mailer = "local"', 'mailer = "relay"')
     newsletters.write_text(text)
