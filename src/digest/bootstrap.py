@@ -71,9 +71,11 @@ class App:
         return load_secret(self.secret_path)
 
     def signer(self, newsletter: Newsletter) -> Signer | None:
-        """What signs its mails where they leave as whole messages; None: nothing does."""
+        """What signs its mails; None: nothing does, or who takes them in parts does so itself."""
         from digest.mail.letters import domain_of
 
+        if isinstance(self.config.mailers[newsletter.mailer], ResendMailer | PostmarkMailer):
+            return None
         return self._signers.get(domain_of(newsletter).lower())
 
     @cached_property

@@ -170,7 +170,7 @@ def test_keys_are_read_as_openssl_writes_them(tmp_path: Path, written: Callable[
     (tmp_path / "dkim.pem").write_bytes(written())
     signer = load_signer(declared(), tmp_path)
     assert isinstance(signer, Signer)
-    assert holds(signer.sign(unsigned()))
+    assert holds(signer.signature(unsigned()) + unsigned())
     elsewhere = load_signer(declared(str(tmp_path / "dkim.pem")), tmp_path / "no such folder")
     assert elsewhere == signer
 

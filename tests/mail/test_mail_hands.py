@@ -5,14 +5,16 @@ from __future__ import annotations
 import socket
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
 from time import monotonic
 
 import pytest
 
 from digest.mail.hands import Order, hands_of
-from digest.mail.parking import READ, Lot, ready
+from digest.mail.parking import READ, Lot, aside, ready
 from digest.model import MailerTraits, Receipt
-from fakes.mails import NOW, numbered, relay, secure_relay
+from fakes.mails import NOW, answer_of, numbered, relay, secure_relay
 
 HANG, DRIBBLE = "hang", "dribble"
 
@@ -43,6 +45,10 @@ def at_work(make, most: int, traits=None):
 
 def order(number: int) -> Order[int]:
     return Order(f"request {number}", [number], [numbered(number)])
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def all_of(hands, count: int):
@@ -111,7 +117,8 @@ def test_each_has_its_own_time(pairs) -> None:
     lot.start(lambda: listen("quiet", quiet, 0.05))
     lot.start(lambda: listen("talking", talking, 60))
     began = monotonic()
-    assert lot.go_on(30)
+    while not ended:
+        lot.go_on(30)
     assert ended == {"quiet": False}
     assert monotonic() - began < 10
     talking[1].send(b"x")
@@ -142,7 +149,7 @@ def test_what_goes_wrong_comes_out(pairs) -> None:
     assert not lot.occupied
 
 
-def test_whoever_leaves_lets_all_clean_up(pairs) -> None:
+def test_all_that_is_ended_cleans_up(pairs) -> None:
     lot, left = Lot(), []
 
     def stay(number: int) -> None:
@@ -153,9 +160,39 @@ def test_whoever_leaves_lets_all_clean_up(pairs) -> None:
 
     for number in range(3):
         lot.start(lambda number=number: stay(number))
-    lot.leave()
+    lot.end_all()
     assert left == [0, 1, 2]
     assert not lot.occupied
+
+
+def test_two_cannot_wait_for_one_socket(pairs) -> None:
+    lot, [here, there], ended = Lot(), pairs(), []
+    lot.start(lambda: ended.append(ready(here, READ, 5)))
+    with pytest.raises(RuntimeError, match="already"):
+        lot.start(lambda: ready(here, READ, 5))
+    there.send(b"x")
+    lot.go_on(5)
+    assert ended == [True]
+
+
+def test_what_stands_still_is_done_aside() -> None:
+    lot, ended, go = Lot(), [], Event()
+    lot.start(lambda: ended.append(aside(lambda: go.wait(30), 20)))
+    lot.start(lambda: ended.append("other"))
+    assert ended == ["other"]
+    go.set()
+    while lot.occupied:
+        lot.go_on(5)
+    assert ended == ["other", True]
+
+
+def test_what_goes_wrong_aside_comes_back_and_what_takes_too_long_is_told() -> None:
+    with pytest.raises(ZeroDivisionError):
+        aside(lambda: 1 // 0, 5)
+    never = Event()
+    with pytest.raises(TimeoutError):
+        aside(never.wait, 0.02)
+    never.set()
 
 
 # --- connections -------------------------------------------------------------------------------
@@ -204,6 +241,64 @@ def test_a_byte_at_a_time_is_heard_beside_others(scripted) -> None:
     assert {type(outcome) for outcome in told.values()} == {Receipt}
 
 
+def test_a_name_that_nobody_knows_holds_up_no_other(scripted, monkeypatch) -> None:
+    server, known, asked = scripted(), Event(), []
+
+    def look_up(host, port, *args, flags=0, **kwargs):
+        if flags & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        asked.append(host)
+        if len(asked) > 1:
+            known.wait(30)
+        return original("127.0.0.1", port, *args, **kwargs)
+
+    original = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with at_work(lambda: relay(server.port, host="relay.example"), 2) as hands:
+        hands.prepare(2)
+        for number in range(2):
+            hands.give(order(number))
+        [first] = all_of(hands, 1)
+        hands.prepare(1)
+        hands.give(order(2))
+        assert isinstance(all_of(hands, 1)[2], Receipt)
+        known.set()
+        [last] = all_of(hands, 1).values()
+    assert (first, type(last)) == (0, Receipt)
+    assert len(server.accepted) == 3
+
+
+def test_the_next_address_is_tried_and_the_last_one_told_of(scripted, monkeypatch) -> None:
+    server = scripted()
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = closed.getsockname()
+    here = ("127.0.0.1", server.port)
+    unknown = (999, socket.SOCK_STREAM, 0, "", here)
+    addresses = [
+        unknown,
+        *((socket.AF_INET, socket.SOCK_STREAM, 0, "", at) for at in (nobody, here)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+    assert isinstance(answer_of(relay(server.port)), Receipt)
+    addresses.pop()
+    assert "Connection refused" in answer_of(relay(server.port)).reason
+    addresses.clear()
+    assert "has no address" in answer_of(relay(server.port)).reason
+
+
+def test_whoever_never_stops_talking_holds_up_no_answer(scripted) -> None:
+    chatty = scripted(answers={"MAIL": "endless"})
+    server = scripted()
+    made = iter([relay(server.port), relay(chatty.port, timeout_seconds=30)])
+    with at_work(made.__next__, 2) as hands:
+        hands.prepare(2)
+        hands.give(order(0))
+        began = monotonic()
+        hands.give(order(1))
+        assert isinstance(all_of(hands, 2)[1], Receipt)
+        assert monotonic() - began < 5
+
+
 def test_all_say_goodbye(scripted) -> None:
     server = scripted()
     with at_work(lambda: relay(server.port), 3) as hands:
@@ -214,17 +309,20 @@ def test_all_say_goodbye(scripted) -> None:
     assert server.verbs.count("QUIT") == 3
 
 
-def test_who_is_left_in_the_middle_is_cut_off(scripted) -> None:
+@pytest.mark.parametrize("step", ["connect", "EHLO", "DATA"])
+def test_who_is_left_in_the_middle_is_cut_off(scripted, step: str) -> None:
     """Whoever gives up on its hands knows nothing of this mail; the server must not wait for it."""
-    server = scripted(answers={"DATA": HANG})
+    server = scripted(answers={step: HANG})
     with at_work(lambda: relay(server.port, timeout_seconds=60), 1) as hands:
         hands.prepare(1)
         hands.give(order(0))
-        while "DATA" not in server.verbs:
+        while not (step in server.verbs or (step == "connect" and server.connections)):
             assert hands.take(0.01) == []
-        began = monotonic()
+        began, open_before = monotonic(), open_files()
     assert monotonic() - began < 5
     assert server.accepted == []
+    # Not by whoever collects garbage, some time.
+    assert open_files() < open_before
 
 
 # --- of either kind ----------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """Carries out an issue's deliveries over some connections at once, through the ledger.
 
-A clerk alone writes the ledger; a hand for each connection submits. In each
-turn the clerk commits, in one transaction, what was answered since and what the free connections
-begin next: nothing that can fail stands between that commit and the first byte, and no answer
-waits behind another connection. So a crash leaves at most one request on each connection in doubt.
+A clerk alone writes the ledger; a hand for each connection submits. In each turn the clerk
+commits, in one transaction, what was answered since and what the free connections begin next:
+nothing that can fail stands between that commit and the first byte, and no answer waits behind
+another connection. So a crash leaves at most one request on each connection in doubt.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ class Signer:
     #: A private RSA key in PEM.
     key: bytes = field(repr=False)
 
-    def sign(self, message: bytes) -> bytes:
-        """Return the message with a DKIM-Signature before all else."""
+    def signature(self, message: bytes) -> bytes:
+        """Return the message's DKIM-Signature, a header to stand before all else."""
         signature: bytes = dkim.sign(
             message,
             self.selector.encode(),
@@ -68,7 +68,7 @@ class Signer:
             canonicalize=(dkim.Relaxed, dkim.Relaxed),
             include_headers=list(_SIGNED),
         )
-        return signature + message
+        return signature
 
 
 def load_signer(declared: DkimKey, home: Path) -> Signer | str:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: In seconds: how often it is looked whether all goodbyes are said.
 GOODBYES = 1.0
 
+#: In seconds: for how long answers are gathered at most once there is one.
+GATHERING = 0.02
+
 #: What the giver knows the request's mails by.
 Known = TypeVar("Known")
 
@@ -129,7 +132,9 @@ class _Parked(Hands[Known]):
         until = monotonic() + seconds
         while not self._done and (left := until - monotonic()) > 0:
             self._lot.go_on(left)
-        while self._lot.occupied and self._lot.go_on(0):
+        # What is ready by now as well; but whoever never stops talking holds up no answer.
+        until = monotonic() + GATHERING
+        while self._lot.occupied and self._lot.go_on(0) and monotonic() < until:
             pass
         found, self._done = self._done, []
         self.busy -= len(found)
@@ -137,7 +142,7 @@ class _Parked(Hands[Known]):
 
     def close(self) -> None:
         # What is still under way has nobody any more who would hear its answer.
-        self._lot.leave()
+        self._lot.end_all()
         for mailer in self._free:
             self._lot.start(mailer.close)
         self._free.clear()

@@ -2,15 +2,19 @@
 
 Whoever talks to a server in straight lines, and asks `ready` before it would block, can be driven
 in both ways. Parked work shares one thread: between two threads that hand small things to each
-other, Python's lock moves from core to core, and that costs more than the things themselves.
+other, Python's lock moves from core to core, and that costs more than the things themselves. It
+has no context variables of its own thread's.
 """
 
 from __future__ import annotations
 
 import math
+import socket
+from contextlib import suppress
 from select import POLLIN, POLLOUT, poll
+from threading import Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from greenlet import getcurrent, greenlet
 
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
 
 #: What a socket is waited for.
 READ, WRITE = POLLIN, POLLOUT
+
+
+_Result = TypeVar("_Result")
 
 
 class HasFile(Protocol):
@@ -33,6 +40,31 @@ def ready(sock: HasFile, event: int, seconds: float) -> bool:
     waiting = poll()
     waiting.register(sock, event)
     return bool(waiting.poll(_milliseconds(seconds)))
+
+
+def aside(act: Callable[[], _Result], seconds: float) -> _Result:
+    """What `act` returns or raises, of which nobody can tell beforehand how long it stands still.
+
+    A thread of its own does it. Raises TimeoutError where it takes longer; it is not ended then.
+    """
+    here, there = socket.socketpair()
+    results: list[_Result] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        with there:
+            try:
+                results.append(act())
+            except BaseException as error:  # noqa: BLE001  raised again by whoever waits
+                errors.append(error)
+
+    with here:
+        Thread(target=work, daemon=True).start()
+        if not ready(here, READ, seconds):
+            raise TimeoutError("timed out")
+    if errors:
+        raise errors.pop()
+    return results[0]
 
 
 class Lot:
@@ -55,35 +87,37 @@ class Lot:
         _Guest(work, self).switch()
 
     def go_on(self, seconds: float) -> bool:
-        """Let all go on whose socket is ready, or whose time is over; whether there were any.
+        """Let all go on whose socket is ready, or whose time was over; whether there were any.
 
         Waits so long for the first of them. What they raise comes out here.
         """
         now = monotonic()
+        # Late is who was so before this look: all may have stood still, and the answer be there.
+        late = [guest for guest in self._parked.values() if guest.until <= now]
         first = min((guest.until for guest in self._parked.values()), default=math.inf)
         found = self._poll.poll(_milliseconds(min(seconds, first - now)))
-        # A socket that is ready counts before its time does: all may have stood still meanwhile.
-        waking = {self._parked[fd]: True for fd, _ in found}
-        now = monotonic()
-        late = (guest for guest in self._parked.values() if guest.until <= now)
-        waking |= {guest: False for guest in late if guest not in waking}
+        waking = dict.fromkeys(late, False) | {self._parked[fd]: True for fd, _ in found}
         for guest, is_ready in waking.items():
             guest.switch(is_ready)
         return bool(waking)
 
-    def leave(self) -> None:
+    def end_all(self) -> None:
         """End all that is parked, where it stands."""
         for guest in list(self._parked.values()):
             guest.throw()
 
     def park(self, guest: _Guest, fd: int, event: int) -> bool:
-        self._poll.register(fd, event)
-        self._parked[fd] = guest
+        if fd in self._parked:
+            raise RuntimeError("somebody waits for this socket already")
         try:
+            self._parked[fd] = guest
+            self._poll.register(fd, event)
             return bool(guest.host.switch())
         finally:
-            del self._parked[fd]
-            self._poll.unregister(fd)
+            # What interrupted this may have come before either.
+            self._parked.pop(fd, None)
+            with suppress(KeyError):
+                self._poll.unregister(fd)
 
 
 class _Guest(greenlet):

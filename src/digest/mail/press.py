@@ -53,14 +53,12 @@ class Pressed:
     envelope: Envelope
     links: ReaderLinks | None
     own: Mapping[Slot, bytes]
+    #: A header, where the press has a signer: made with the mail, for it takes its time.
+    signature: bytes = b""
 
     def message(self) -> bytes:
-        """As RFC 5322 has it: ASCII, CRLF line ends; signed where the press has a signer.
-
-        A signature tells the second in which it was made; all else is the same each time.
-        """
-        raw, signer = self.press.joined(self.own), self.press.signer
-        return raw if signer is None else signer.sign(raw)
+        """As RFC 5322 has it: ASCII, CRLF line ends."""
+        return self.signature + self.press.joined(self.own)
 
     def content(self) -> Content:
         """The same in its parts, unsigned: who takes parts signs what it makes of them."""
@@ -99,7 +97,8 @@ class Press:
             for slot in self._marked:
                 part, mark = slot
                 own[slot] = _encoded_link(written[part][mark])
-        return Pressed(self, envelope, links, own)
+        signature = self.signer.signature(self.joined(own)) if self.signer else b""
+        return Pressed(self, envelope, links, own, signature)
 
     def _check_links(self, links: ReaderLinks | None) -> None:
         if links is None:

@@ -30,6 +30,7 @@ from digest.mail.mailers.smtp_replies import (
     rejection,
     verdict,
 )
+from digest.mail.mailers.sockets import verified
 from digest.model import MailerTraits, Receipt
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ class RelayMailer:
     def __init__(self, settings: SmtpMailer, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
+        if settings.security != "none":
+            # Here, and not when it connects: that has no time to lose.
+            verified()
         self._connection: Connection | None = None
         self._used = 0
 
@@ -72,9 +76,11 @@ class RelayMailer:
     def close(self) -> None:
         if self._connection is not None:
             # Nothing of ours is under way any more: a goodbye that fails loses nothing.
-            with suppress(SMTPException, OSError):
-                self._connection.part()
-            self._drop()
+            try:
+                with suppress(SMTPException, OSError):
+                    self._connection.part()
+            finally:
+                self._drop()
 
     def _submit(self, envelope: Envelope, message: bytes) -> Outcome:
         if not _PLAIN_PATH.fullmatch(envelope.sender):

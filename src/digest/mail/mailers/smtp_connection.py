@@ -7,21 +7,19 @@ and whoever drives it decides how it is waited for (`mail.parking`).
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import ssl
-from errno import EINPROGRESS
+from dataclasses import dataclass
 from functools import partial
 from smtplib import SMTP, SMTPException, SMTPHeloError, SMTPServerDisconnected
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from digest.mail.mailers.sockets import dialled, done, shaken
 from digest.mail.parking import READ, WRITE, ready
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from typing_extensions import Buffer
 
     from digest.config_mailers import SmtpMailer
@@ -35,10 +33,8 @@ _HELLO_OK = 250
 #: All of a TLS record: none of it stays where `poll` does not see it (RFC 8446, 5.1).
 _AT_ONCE = 16_384
 #: Lines that go on have a hyphen after the code (RFC 5321, 4.2.1); what is no reply ends at once.
-_WHOLE = re.compile(rb"(?:\d{3}-[^\n]*\n)*(?!\d{3}-)[^\n]*\n")
+_GOING_ON = re.compile(rb"(?:\d{3}-[^\n]*\n)*")
 _LINE = re.compile(rb"(\d{3})(?:[ -](.*))?", re.DOTALL)
-
-_Result = TypeVar("_Result")
 
 
 class Connection(SMTP):
@@ -54,10 +50,12 @@ class Connection(SMTP):
         `LONGEST_REPLY` bytes.
         """
         deadline = monotonic() + self.timeout
-        while (whole := _WHOLE.match(self._unread)) is None:
+        last, end = _last_line(self._unread, 0)
+        while not end:
             self._listen(deadline)
-        self._unread = self._unread[whole.end() :]
-        return _split(whole[0])
+            last, end = _last_line(self._unread, last)
+        whole, self._unread = self._unread[:end], self._unread[end:]
+        return _split(whole)
 
     def send(self, s: Buffer | str) -> None:
         """Send all of it. Raises SMTPServerDisconnected where it takes over `timeout` seconds."""
@@ -66,7 +64,7 @@ class Connection(SMTP):
         sock = self._open()
         try:
             while left:
-                left = left[_done(sock, partial(sock.send, left), WRITE, deadline) :]
+                left = left[done(sock, partial(sock.send, left), WRITE, deadline) :]
         except OSError as error:
             self.close()
             raise SMTPServerDisconnected(str(error)) from error
@@ -89,7 +87,7 @@ class Connection(SMTP):
         try:
             if not ready(sock, READ, deadline - monotonic()):
                 raise TimeoutError("timed out")
-            heard = _done(sock, partial(sock.recv, _AT_ONCE), READ, deadline)
+            heard = done(sock, partial(sock.recv, _AT_ONCE), READ, deadline)
         except OSError as error:
             self.close()
             raise SMTPServerDisconnected(str(error)) from error
@@ -103,12 +101,22 @@ class Connection(SMTP):
             raise SMTPServerDisconnected("the connection is closed")
         return self.sock
 
+    def connect(
+        self, host: str = "localhost", port: int = 0, source_address: Any = None
+    ) -> tuple[int, bytes]:
+        """Connect, and hear the greeting; whatever ends that closes the socket."""
+        try:
+            return super().connect(host, port, source_address)
+        except BaseException:
+            self.close()
+            raise
+
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        return _dialled(host, port, timeout)
+        return dialled(host, port, timeout)
 
     def secure(self) -> None:
         """Go on under TLS; what was said in clear does not count (RFC 3207, 4.2)."""
-        self.starttls(context=cast("ssl.SSLContext", _Verified(self.timeout)))
+        self.starttls(context=cast("ssl.SSLContext", _Shaking(self.timeout)))
         if self._unread:
             # Somebody put it behind the server's answer, to be taken for one under TLS.
             raise SMTPException("words in clear follow its answer to STARTTLS")
@@ -131,27 +139,17 @@ class _SecureConnection(Connection):
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         sock = super()._get_socket(host, port, timeout)
-        return _Verified(timeout).wrap_socket(sock, server_hostname=host)
+        return shaken(sock, host, timeout)
 
 
-class _Verified:
-    """What smtplib wants of a context: TLS with verified certificates, on sockets like ours."""
+@dataclass(frozen=True, slots=True)
+class _Shaking:
+    """What smtplib wants of a context."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    seconds: float
 
     def wrap_socket(self, sock: socket.socket, *, server_hostname: str) -> ssl.SSLSocket:
-        """Shake hands. Raises OSError, of which ssl's exceptions are some."""
-        context, deadline = ssl.create_default_context(), monotonic() + self._seconds
-        secure = context.wrap_socket(
-            sock, server_hostname=server_hostname, do_handshake_on_connect=False
-        )
-        try:
-            _done(secure, secure.do_handshake, READ, deadline)
-        except BaseException:
-            secure.close()
-            raise
-        return secure
+        return shaken(sock, server_hostname, self.seconds)
 
 
 def connect(settings: SmtpMailer) -> Connection:
@@ -177,56 +175,20 @@ def connect(settings: SmtpMailer) -> Connection:
     return connection
 
 
-def _dialled(host: str, port: int, seconds: float) -> socket.socket:
-    """Connect to the first address that answers; each has so long. Raises OSError."""
-    errors: list[OSError] = []
-    for family, kind, protocol, _, address in socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM
-    ):
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setblocking(False)
-            _connect(sock, address, seconds)
-        except OSError as error:
-            sock.close()
-            errors.append(error)
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    raise errors[0]
-
-
-def _connect(sock: socket.socket, address: tuple[object, ...], seconds: float) -> None:
-    number = sock.connect_ex(address)
-    if number == EINPROGRESS:
-        if not ready(sock, WRITE, seconds):
-            raise TimeoutError("timed out")
-        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if number:
-        raise OSError(number, os.strerror(number))
-
-
-def _done(sock: socket.socket, act: Callable[[], _Result], event: int, deadline: float) -> _Result:
-    """Do something with a socket that does not block, as soon as that is possible."""
-    while True:
-        try:
-            return act()
-        except ssl.SSLWantReadError:
-            event = READ
-        except ssl.SSLWantWriteError:
-            event = WRITE
-        except BlockingIOError:
-            pass
-        if not ready(sock, event, deadline - monotonic()):
-            raise TimeoutError("timed out")
-
-
 def _own_name() -> str:
     """Name this machine without asking the network; smtplib would look itself up."""
     name = socket.gethostname()
     return name if "." in name else "[127.0.0.1]"
+
+
+def _last_line(said: bytes, begin: int) -> tuple[int, int]:
+    """Where the line begins that ends the reply or is not whole, and its end; 0 while it has none.
+
+    Before `begin` all lines are known to go on.
+    """
+    going_on = _GOING_ON.match(said, begin)
+    begin = going_on.end() if going_on else begin
+    return begin, said.find(b"\n", begin) + 1
 
 
 def _split(said: bytes) -> tuple[int, bytes]:
