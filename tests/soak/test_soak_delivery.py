@@ -50,25 +50,28 @@ SLOW = {
 }
 
 
-def kill_round(siege, seed):
-    """A kill at each step of a message, in each state of the ledger, and at random."""
+def kill_round(siege, seed, half):
+    """A kill at every other step of a message, in as many states of the ledger, and at random.
+
+    The two halves are by turns, so that neighbours in trouble make up the whole.
+    """
     dice = random.Random(seed)
-    for step in STEPS:
+    for step in STEPS[half::2]:
         siege.resume()
         number = 1 if step in {"connect", "EHLO"} else dice.randint(1, 6)
         siege.killed_at(step, number, siege.start_later)
-    for query in LEDGER_STEPS.values():
+    for query in list(LEDGER_STEPS.values())[half::2]:
         siege.killed_when(query, siege.start_later, most=4)
-    for moment in moments(3, seed, 0.05):
+    for moment in moments(2, seed, 0.05):
         siege.killed_after(moment, siege.start_later, mail=True)
 
 
-@pytest.mark.parametrize("name", TROUBLES)
-def test_kills_at_every_step_in_trouble(besiege, name):
+@pytest.mark.parametrize(("turn", "name"), list(enumerate(TROUBLES)))
+def test_kills_in_every_trouble(besiege, turn, name):
     with besiege(readers=150) as siege:
         siege.relay.pace = 0.002
         siege.relay.misbehave(*TROUBLES[name])
-        kill_round(siege, SEED)
+        kill_round(siege, SEED + turn, turn % 2)
         siege.relay.behave()
         siege.until_done()
         siege.check()
@@ -101,7 +104,7 @@ def test_kills_while_it_waits_for_an_answer(besiege, name):
 
 
 @pytest.mark.parametrize("database", DATABASES)
-@pytest.mark.parametrize("seed", range(SEED, SEED + 4))
+@pytest.mark.parametrize("seed", range(SEED, SEED + 2))
 def test_kills_of_two_workers(besiege, database, seed):
     """Now one of them, now both at once; the relay is not well either, every other time."""
     dice = random.Random(seed)
@@ -121,7 +124,7 @@ def test_kills_of_two_workers(besiege, database, seed):
 
 
 @pytest.mark.parametrize("database", DATABASES)
-@pytest.mark.parametrize("seed", range(SEED, SEED + 6))
+@pytest.mark.parametrize("seed", range(SEED, SEED + 3))
 def test_kills_from_the_first_draft_on_and_at_random(besiege, database, seed):
     with besiege(database, readers=150, begun=False) as siege:
         siege.relay.pace = 0.002
@@ -172,7 +175,7 @@ def test_a_relay_that_is_restarted_again_and_again(besiege, kills):
         siege.check()
 
 
-@pytest.mark.parametrize("seed", range(SEED, SEED + 5))
+@pytest.mark.parametrize("seed", range(SEED, SEED + 3))
 def test_kills_at_random_with_a_mailbox_of_files(besiege, seed):
     with besiege(relayed=False) as siege:
         for moment in moments(6, seed, 0.4):

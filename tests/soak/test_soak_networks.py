@@ -139,16 +139,17 @@ def test_a_few_kills(besieged, network, kill, name):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("kill", KILLS)
-def test_every_kill_in_every_trouble(besieged, network, kill):
-    for name in (None, *TROUBLES[network]):
+@pytest.mark.parametrize(("turn", "kill"), list(enumerate(KILLS)))
+def test_every_kill_in_a_third_of_the_troubles(besieged, network, turn, kill):
+    """By turns: each trouble meets four of the kills, at requests and by what the ledger shows."""
+    for name in (None, *TROUBLES[network][turn % 3 :: 3]):
         with besieged(network) as (siege, server):
             survive(siege, network, kill, Trouble(name, network, siege, server) if name else None)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("seed", range(SEED, SEED + 10))
+@pytest.mark.parametrize("seed", range(SEED, SEED + 5))
 def test_kills_at_random(besieged, network, seed):
     with besieged(network) as (siege, _):
         for moment in moments(5, seed, 0.9):
@@ -158,7 +159,7 @@ def test_kills_at_random(besieged, network, seed):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(SEED, SEED + 5))
+@pytest.mark.parametrize("seed", range(SEED, SEED + 3))
 def test_a_server_that_ignores_keys_gets_nothing_twice(besieged, seed):
     with besieged("mastodon") as (siege, server):
         server.ignores_keys = True
