@@ -20,7 +20,7 @@ from digest.cli import main
 from digest.sample.server import SampleServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from email.message import EmailMessage
 
 ROOT = Path(__file__).parents[2]
@@ -44,9 +44,21 @@ class Blog:
     server: SampleServer
     anchor: datetime
     moment: list[datetime]
+    #: What home folders kept that did something with it, by its name, and what came of that.
+    stock: dict[str, tuple[Path, Any]] = field(default_factory=dict)
 
     def turn(self, **delta: float) -> None:
         self.moment[0] += timedelta(**delta)
+
+    @property
+    def changed(self) -> bool:
+        """Whether a test turned its clock, or had it say something else, or stopped it."""
+        try:
+            assert self.server.url
+        except RuntimeError:
+            return True
+        turned = self.moment[0] != self.anchor
+        return turned or bool(self.server.withdrawn or self.server.overrides)
 
 
 @dataclass
@@ -99,12 +111,29 @@ class Desk:
         path.write_text(text.replace(before, after), encoding="utf-8")
 
 
+@pytest.fixture(scope="session")
+def _blogs() -> Iterator[list[Blog]]:
+    """The blog that is served, if there is one."""
+    served: list[Blog] = []
+    yield served
+    for blog in served:
+        blog.server.stop()
+
+
 @pytest.fixture
-def blog() -> Iterator[Blog]:
-    anchor = datetime.now(UTC).replace(microsecond=0)
-    moment = [anchor]
-    with SampleServer(anchor=anchor, now=lambda: moment[0], port=0) as server:
-        yield Blog(server, anchor, moment)
+def blog(_blogs: list[Blog]) -> Iterator[Blog]:
+    """The sample blog; who comes next has the same one, unless it was changed."""
+    if not _blogs:
+        anchor = datetime.now(UTC).replace(microsecond=0)
+        moment = [anchor]
+        server = SampleServer(anchor=anchor, now=lambda: moment[0], port=0)
+        server.start()
+        _blogs.append(Blog(server, anchor, moment))
+    [blog] = _blogs
+    yield blog
+    if blog.changed:
+        blog.server.stop()
+        _blogs.clear()
 
 
 @pytest.fixture
@@ -125,8 +154,48 @@ def readers_csv() -> str:
 
 
 @pytest.fixture
-def stocked(desk: Desk, readers_csv: str) -> Desk:
+def grown(desk: Desk, blog: Blog, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Does something in the home folder, or copies what came of it the last time.
+
+    Before anything of the folder is opened: its `var` is replaced.
+    """
+
+    def grow(name: str, do: Callable[[], Any]) -> Any:
+        var = desk.home / "var"
+        if name not in blog.stock:
+            answer = do()
+            folder = tmp_path_factory.mktemp(name) / "var"
+            shutil.copytree(var, folder)
+            blog.stock[name] = folder, answer
+        else:
+            folder, answer = blog.stock[name]
+            shutil.rmtree(var, ignore_errors=True)
+            shutil.copytree(folder, var)
+        return answer
+
+    return grow
+
+
+@pytest.fixture
+def stocked(desk: Desk, grown: Callable[..., Any], readers_csv: str) -> Desk:
     """The blog was read and its readers imported."""
-    desk.run("ingest")
-    desk.run("readers", "import", readers_csv)
+
+    def fill() -> None:
+        desk.run("ingest")
+        desk.run("readers", "import", readers_csv)
+
+    grown("stocked", fill)
     return desk
+
+
+@pytest.fixture
+def drafted(stocked: Desk, grown: Callable[..., Any]) -> int:
+    """The number of the week's issue, of which nobody decided anything yet."""
+    return int(grown("drafted", lambda: stocked.send(code=3)["issue"]))
+
+
+@pytest.fixture
+def delivered(stocked: Desk, drafted: int, grown: Callable[..., Any]) -> int:
+    """The number of the week's issue, which went out; nobody looked at its mails yet."""
+    grown("delivered", lambda: stocked.approve_and_deliver(drafted))
+    return drafted

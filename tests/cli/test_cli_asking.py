@@ -17,14 +17,14 @@ from digest.store.issues import get_issue, transitions_of
 
 
 @pytest.fixture
-def app(stocked):
+def app(stocked, draft):
     with bootstrap(stocked.home) as opened:
         yield opened
 
 
 @pytest.fixture
-def draft(stocked):
-    return int(stocked.send(code=3)["issue"])
+def draft(drafted):
+    return drafted
 
 
 def issue_of(app, number):

@@ -11,12 +11,10 @@ import pytest
 
 
 @pytest.fixture
-def sent(stocked):
-    """An issue that was sent to everybody; its number."""
-    issue = stocked.send(code=3)["issue"]
-    stocked.approve_and_deliver(issue)
+def sent(stocked, delivered):
+    """An issue that was sent to everybody, and seen; its number."""
     stocked.mails()
-    return str(issue)
+    return str(delivered)
 
 
 def change(desk, statement, *values):

@@ -100,8 +100,7 @@ def test_what_arrives_is_what_the_preview_for_that_reader_showed(stocked, tmp_pa
     assert 1 < len(variants) < len(mails)
 
 
-def test_a_reader_leaves_by_the_token_of_any_mail_and_gets_no_more(stocked):
-    stocked.approve_and_deliver(stocked.send(code=3)["issue"])
+def test_a_reader_leaves_by_the_token_of_any_mail_and_gets_no_more(stocked, delivered):
     reader, mail = next(iter(stocked.mails().items()))
     link = re.search(r"<(http[^>]*/u/([^>]+))>", mail["List-Unsubscribe"])
     assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
@@ -116,8 +115,9 @@ def test_a_reader_leaves_by_the_token_of_any_mail_and_gets_no_more(stocked):
     assert reader not in stocked.mails()
 
 
-def test_a_digest_of_a_series_is_whole_in_reading_order_less_what_each_has_had(stocked, tmp_path):
-    stocked.approve_and_deliver(stocked.send(code=3)["issue"])
+def test_a_digest_of_a_series_is_whole_in_reading_order_less_what_each_has_had(
+    stocked, delivered, tmp_path
+):
     had = stocked.mails()
     parts_ = stocked.json("posts", "--series", "pbr")
     assert parts_[0]["series"][0]["part"] == 1
@@ -135,8 +135,7 @@ def test_a_digest_of_a_series_is_whole_in_reading_order_less_what_each_has_had(s
         assert [title for title in titles if title not in before]
 
 
-def test_a_repeat_on_purpose_goes_whole_to_everyone_who_follows(stocked):
-    stocked.approve_and_deliver(stocked.send(code=3)["issue"])
+def test_a_repeat_on_purpose_goes_whole_to_everyone_who_follows(stocked, delivered):
     stocked.mails()
     stocked.approve_and_deliver(stocked.send("--series", "pbr", "--repeat", code=3)["issue"])
     mails = stocked.mails()

@@ -11,9 +11,8 @@ from digest.store.tables import subscriptions
 
 
 @pytest.fixture
-def reader(stocked):
+def reader(stocked, delivered):
     """An imported reader who has had an issue."""
-    stocked.approve_and_deliver(stocked.send(code=3)["issue"])
     return stocked.json("readers", "list")[0]["address"]
 
 

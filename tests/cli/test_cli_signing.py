@@ -17,7 +17,7 @@ key_file = "var/dkim.pem"
 @pytest.fixture
 def signing(desk):
     """A home folder with a key for the newsletter's sender."""
-    (desk.home / "var").mkdir()
+    (desk.home / "var").mkdir(exist_ok=True)
     (desk.home / "var" / "dkim.pem").write_bytes(pem())
     declare(desk, "dkim.toml", domain="commonthreads.example")
     return desk
@@ -32,7 +32,7 @@ def arrived(desk) -> list[bytes]:
     return [path.read_bytes() for path in (desk.home / "var" / "mail" / "new").iterdir()]
 
 
-def test_every_mail_of_the_declared_sender_is_signed(signing, stocked):
+def test_every_mail_of_the_declared_sender_is_signed(stocked, signing):
     assert signing.json("check") == {"ok": True, "errors": []}
     issue = signing.send(code=3)["issue"]
     signing.run("test", str(issue), "--to", "editor@example.org")

@@ -14,10 +14,10 @@ from digest.store.tables import posts, publications, threads
 
 
 @pytest.fixture
-def editor(desk, monkeypatch):
+def editor(desk, grown, monkeypatch):
     """The blog was read; the terminal is 80 columns wide."""
     monkeypatch.setenv("COLUMNS", "80")
-    desk.run("ingest")
+    grown("read", lambda: desk.run("ingest"))
     return desk
 
 

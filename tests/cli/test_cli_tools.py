@@ -124,8 +124,7 @@ def test_a_feed_that_is_not_there_is_told_and_on_record(desk, blog):
     assert feed["error"] in run["reason"]
 
 
-def test_a_backup_comes_back_whole_with_the_links_that_were_sent(stocked, tmp_path):
-    stocked.approve_and_deliver(stocked.send(code=3)["issue"])
+def test_a_backup_comes_back_whole_with_the_links_that_were_sent(stocked, delivered, tmp_path):
     mail = next(iter(stocked.mails().values()))
     token = mail["List-Unsubscribe"].split("/u/")[1].split(">")[0]
     account = stocked.json("account", "1")
@@ -164,8 +163,7 @@ def test_an_import_reports_each_bad_row_and_takes_the_good(desk, tmp_path):
     assert [line["address"] for line in desk.json("readers", "list")] == ["ann@example.org"]
 
 
-def test_mail_of_the_local_mailbox_can_be_read_in_a_browser(stocked):
-    stocked.approve_and_deliver(stocked.send(code=3)["issue"])
+def test_mail_of_the_local_mailbox_can_be_read_in_a_browser(stocked, delivered):
     page = (stocked.home / "var" / "mail" / "index.html").read_text(encoding="utf-8")
     for address in stocked.mails():
         assert address.replace("'", "&#39;") in page

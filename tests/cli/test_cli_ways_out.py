@@ -9,8 +9,8 @@ import pytest
 
 
 @pytest.fixture
-def draft(stocked):
-    return str(stocked.send(code=3)["issue"])
+def draft(drafted):
+    return str(drafted)
 
 
 @pytest.fixture
