@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from digest.mail.brakes import Go, canary_ends, verdict
-from digest.mail.pace import Limits, is_held, lasts, through_at
+from digest.mail.pace import Limits, Portion, is_held, lasts, through_at
 from digest.mail.waits import MAILER
 from digest.model import IssueState
 from digest.store import mail_pace
-from digest.store.desk import pace_of
+from digest.store.desk import due_by_domain, pace_of
 from digest.store.tallies import tally_of
 
 if TYPE_CHECKING:
@@ -54,22 +54,30 @@ def _through_at(
 ) -> datetime | None:
     now = app.clock()
     newsletter = app.config.newsletters.get(issue.newsletter)
-    limits = _limits(app, c, issue.id, newsletter, now) if newsletter else Limits()
+    limits = Limits()
+    if newsletter:
+        limits = _limits(app, c, issue.id, newsletter, now=now, left=account.open)
     pace = pace_of(c, issue.id, now, left=account.open, held=is_held(limits, now))
     return through_at(pace, now, limits)
 
 
 def _limits(
-    app: App, c: Connection, issue_id: int, newsletter: Newsletter, now: datetime
+    app: App, c: Connection, issue_id: int, newsletter: Newsletter, *, now: datetime, left: int
 ) -> Limits:
     paced, key = app.config.mailers[newsletter.mailer], app.mailer_key(newsletter.mailer)
-    slots = mail_pace.slots_of(c, key, paced, now)
-    wait = mail_pace.waits(c, key, now).get(MAILER)
+    waits = mail_pace.waits(c, key, now)
+    held = {domain: wait.until for domain, wait in waits.items() if wait.holds(now)}
+    named = (paced.domains.keys() | held.keys()) - {"*", MAILER}
+    others = bool(paced.domains.get("*"))
+    due = due_by_domain(c, issue_id, now, named, others=others, left=left)
+    rates = mail_pace.used(c, key, paced, due, now)
     canary_until, canary = _canary(c, issue_id, newsletter.brakes, now)
-    until = [wait.until] if wait else []
-    until += [canary_until] if canary_until else []
+    until = [at for at in (held.get(MAILER), canary_until) if at]
     return Limits(
-        rates=tuple((rate, slots.get(rate.period, {})) for rate in paced.pace),
+        rates=rates[MAILER],
+        domains=tuple(
+            Portion(count, rates[domain], held.get(domain)) for domain, count in due.items()
+        ),
         not_before=max(until, default=None),
         canary=canary,
         window=newsletter.window,

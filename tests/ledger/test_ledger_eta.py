@@ -12,6 +12,7 @@ from digest.mail.waits import MAILER
 from digest.model import DeliveryState, IssueState
 from digest.store import accounts, mail_pace, tables
 from digest.store import issues as issue_store
+from digest.store.desk import due_by_domain
 
 S = DeliveryState
 MINUTE = timedelta(minutes=1)
@@ -86,6 +87,79 @@ def test_with_a_rate_that_others_use_as_well(world, issue, tmp_path):
         mail_pace.spend(c, key, paced, {"example.org": 10}, world.now)
     # Full now, and three times ten to go at 63 minutes each.
     assert said(app, issue) == "about 3 h 10 min to go"
+
+
+# --- domains -----------------------------------------------------------------------------------
+
+
+def move(world, count, domain):
+    """So many of those that are due are readers at this domain."""
+    d = tables.deliveries.c
+    due = select(d.id).where(d.state != S.SUBMITTED, d.address_key.endswith("@example.org"))
+    with world.store.write() as c:
+        for number in c.scalars(due.order_by(d.id).limit(count)).all():
+            values = {"address": f"r{number}@{domain}", "address_key": f"r{number}@{domain}"}
+            c.execute(update(tables.deliveries).where(d.id == number).values(**values))
+
+
+def test_with_a_domain_that_takes_few(world, issue, tmp_path):
+    move(world, 25, "gmail.com")
+    # Ten at once, then ten and five more after 63 minutes each.
+    app = app_of(world, tmp_path, {"domains": {"gmail.com": ["10/hour"]}})
+    assert said(app, issue) == "about 2 h 10 min to go"
+    key, paced = app.mailer_key("relay"), app.config.mailers["relay"]
+    with world.store.write() as c:
+        mail_pace.spend(c, key, paced, {"gmail.com": 10}, world.now)
+    assert said(app, issue) == "about 3 h 10 min to go"
+
+
+def test_a_domain_with_few_readers_holds_nothing_up(world, issue, tmp_path):
+    move(world, 5, "gmail.com")
+    app = app_of(world, tmp_path, {"domains": {"gmail.com": ["10/hour"]}})
+    assert said(app, issue) == "about 3 min to go"
+
+
+def test_what_a_worker_holds_is_still_to_go(world, issue, tmp_path):
+    move(world, 25, "gmail.com")
+    with world.store.write() as c:
+        held = {"state": S.CLAIMED, "worker": "w", "lease_until": world.now + 5 * MINUTE}
+        d = tables.deliveries.c
+        c.execute(update(tables.deliveries).where(d.state == S.PENDING).values(**held))
+    app = app_of(world, tmp_path, {"domains": {"gmail.com": ["10/hour"]}})
+    assert said(app, issue) == "about 2 h 10 min to go"
+
+
+def test_the_largest_of_all_other_domains_counts(world, issue, tmp_path):
+    move(world, 18, "gmail.com")
+    move(world, 4, "small.example")
+    # Eight are left at example.org, which has three at a time as every domain but gmail.com.
+    each = {"*": ["3/hour"], "gmail.com": []}
+    assert said(app_of(world, tmp_path, {"domains": each}), issue) == "about 2 h 10 min to go"
+    each["gmail.com"] = ["5/hour"]
+    assert said(app_of(world, tmp_path, {"domains": each}), issue) == "about 3 h 10 min to go"
+
+
+def test_with_a_domain_that_asked_for_time(world, issue, tmp_path):
+    move(world, 3, "gmail.com")
+    app = app_of(world, tmp_path)
+    with world.store.write() as c:
+        key, asked = app.mailer_key("relay"), 2 * timedelta(hours=1)
+        mail_pace.note_wait(c, key, "gmail.com", "busy", world.now, asked=asked)
+        mail_pace.note_wait(c, key, "nobody.example", "busy", world.now, asked=2 * asked)
+    assert said(app, issue) == "about 2 h 10 min to go"
+
+
+def test_of_very_many_a_part_is_counted_for_all(world, issue):
+    move(world, 24, "gmail.com")
+    with world.store.read() as c:
+        found = due_by_domain(
+            c, issue.id, world.now, {"gmail.com", "nobody.example"}, others=True, left=100_000
+        )
+    # Every third is looked at.
+    assert found == {"gmail.com": 24, "example.org": 6}
+
+
+# --- waits, hours, canaries ----------------------------------------------------------------------
 
 
 def test_with_a_mailer_that_asked_for_time(world, issue, tmp_path):

@@ -1,12 +1,15 @@
 """When an issue will be through, in words that promise no more than is known."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from digest.config_mailers import PERIODS, Rate, SendWindow
-from digest.mail.pace import Limits, Pace, is_held, lasts, through_at
+from digest.mail.pace import Limits, Pace, Portion, is_held, lasts, through_at
 from digest.mail.rates import slot_at
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -117,6 +120,76 @@ def test_a_days_rate_gathers_while_the_window_is_shut():
     limits = Limits(window=SendWindow(hours="08:00-20:00"), rates=(rate(500, DAY),))
     # The slot of 72 minutes that is now began at 07:12.
     assert through_at(QUICK, NOW, limits) == NOW + DAY + 24 * MINUTE
+
+
+# --- domains -----------------------------------------------------------------------------------
+
+
+def test_one_domain_takes_as_long_as_its_rate_says_though_the_others_are_quick():
+    slow = Portion(800, (rate(100, MINUTE),))
+    limits = Limits(rates=(rate(500, SECOND),), domains=(Portion(10, (rate(20, HOUR),)), slow))
+    assert through_at(QUICK, NOW, limits) == NOW + timedelta(seconds=7 * 63)
+    used = Limits(domains=(Portion(800, (rate(100, MINUTE, 100),)),))
+    assert through_at(QUICK, NOW, used) == NOW + timedelta(seconds=8 * 63)
+
+
+def test_a_domain_that_lets_all_of_its_own_out_at_once_changes_nothing():
+    limits = Limits(domains=(Portion(20, (rate(20, HOUR),)),))
+    assert through_at(QUICK, NOW, limits) == NOW + timedelta(seconds=10)
+    assert through_at(Pace(0, timedelta(0), 30, None), NOW, limits) is None
+
+
+def test_a_domain_tells_how_long_it_takes_before_any_pace_is_known():
+    limits = Limits(domains=(Portion(40, (rate(20, HOUR),)),))
+    assert through_at(Pace(0, timedelta(0), 50, None), NOW, limits) == NOW + 63 * MINUTE
+
+
+def test_a_domain_that_asked_for_time_goes_on_later():
+    held = Portion(100, not_before=NOW + HOUR)
+    assert through_at(QUICK, NOW, Limits(domains=(held,))) == NOW + HOUR + SECOND
+    both = Portion(100, (rate(50, MINUTE),), NOW + HOUR)
+    assert through_at(QUICK, NOW, Limits(domains=(both,))) == NOW + HOUR + 63 * SECOND
+    # It is all that is left, and nothing went out for minutes.
+    last = Pace(0, timedelta(0), 100, None)
+    assert through_at(last, NOW, Limits(domains=(held,))) == NOW + HOUR
+
+
+times = st.timedeltas(timedelta(0), HOUR)
+rates = st.builds(
+    rate, st.integers(1, 500), st.sampled_from([SECOND, MINUTE, HOUR]), st.integers(0, 500)
+).filter(lambda each: sum(each[1].values()) <= each[0].most)
+several = st.lists(rates, max_size=2).map(tuple)
+paces = st.builds(
+    Pace,
+    st.integers(0, 1000),
+    times,
+    st.integers(1, 1000),
+    st.none() | times.map(lambda later: NOW + later),
+)
+limiting = st.builds(
+    Limits,
+    rates=several,
+    not_before=st.none() | times.map(lambda later: NOW + later),
+    canary=times,
+    window=st.sampled_from([SendWindow(), SendWindow(hours="08:00-20:00")]),
+)
+portions = st.builds(
+    Portion, st.integers(1, 1000), several, st.none() | times.map(lambda later: NOW + later)
+)
+
+
+@given(paces, limiting, st.lists(portions, max_size=3))
+def test_domains_never_make_it_earlier(pace, limits, domains):
+    without = through_at(pace, NOW, limits)
+    with_them = through_at(pace, NOW, replace(limits, domains=tuple(domains)))
+    # Without a time nobody can tell, or it is too far off.
+    assert None in {without, with_them} or with_them >= without
+
+
+@given(paces, limiting, several)
+def test_a_domain_to_which_all_is_due_takes_as_long_as_all_by_the_same_rates(pace, limits, same):
+    domain = replace(limits, rates=(), domains=(Portion(pace.due, same),))
+    assert through_at(pace, NOW, domain) == through_at(pace, NOW, replace(limits, rates=same))
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from digest.mail.rates import begins_at, room
 from digest.mail.windows import is_open, open_until, opens_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from datetime import tzinfo
 
     from digest.config_mailers import Rate
+    from digest.mail.rates import Used
 
 #: Over which outcomes are counted: long enough for a server's pauses, short enough to follow it.
 WINDOW = timedelta(minutes=5)
@@ -43,11 +44,23 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class Portion:
+    """What is due of an issue and held up together: all of it, or what is for one domain."""
+
+    due: int
+    rates: Used = ()
+    #: Until when nothing of it begins; None: no longer than the rest.
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What holds an issue up beside the pace of its mailer."""
 
-    #: The mailer's, each with how many began in its slots.
-    rates: tuple[tuple[Rate, Mapping[int, int]], ...] = ()
+    #: The mailer's.
+    rates: Used = ()
+    #: One for each domain that has rates of its own, or must wait.
+    domains: tuple[Portion, ...] = ()
     #: Until when nothing begins: the mailer was asked to wait, or the canary is waited for.
     not_before: datetime | None = None
     #: For how long a canary that is on its way will be waited for.
@@ -86,14 +99,23 @@ def through_at(pace: Pace, now: datetime, limits: Limits) -> datetime | None:
 
 def _ends(pace: Pace, start: datetime, limits: Limits) -> Iterator[datetime]:
     """When what is due would be through by each thing that slows it; the latest is true."""
-    each = _each(pace)
+    for portion in (Portion(pace.due, limits.rates), *limits.domains):
+        yield from _ends_of(portion, _each(pace), max(start, portion.not_before or start), limits)
+
+
+def _ends_of(
+    portion: Portion, each: timedelta | None, start: datetime, limits: Limits
+) -> Iterator[datetime]:
     if each is not None:
-        yield _open_until(start, each * pace.due, limits)
-    for rate, slots in limits.rates:
-        if pace.due // rate.most * rate.period > _LONGEST:
+        yield _open_until(start, each * portion.due, limits)
+    elif portion.not_before is not None:
+        # Where nothing else is left for minutes there is no pace, but this much is known.
+        yield _open_until(start, timedelta(0), limits)
+    for rate, slots in portion.rates:
+        if portion.due // rate.most * rate.period > _LONGEST:
             yield start + 2 * _LONGEST
             continue
-        last = begins_at(rate, slots, pace.due, start)
+        last = begins_at(rate, slots, portion.due, start)
         # A rate that lets all of it out at once tells nothing about how long that takes.
         if each is not None or last > start:
             yield _by_rate(rate, start, last, limits)

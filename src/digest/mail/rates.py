@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import TypeAlias
 
     from digest.config_mailers import Paced, Rate, Rates
+
+    #: Rates that hold together, each with how many began in its slots.
+    Used: TypeAlias = tuple[tuple[Rate, Mapping[int, int]], ...]
 
 #: A closed window of a period touches one slot more than the period has.
 SLOTS = 20

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from digest.issues.scope import issue_name
 from digest.mail.pace import WINDOW, Pace
 from digest.model import Account, DeliveryState, IssueState
+from digest.store.dialect import address_domain
 from digest.store.tables import (
     asks,
     deliveries,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 S = DeliveryState
-#: So many deliveries at least are looked at for the pace of an issue.
+#: So many deliveries at least are looked at for the pace of an issue, and for its domains.
 _SAMPLE = 50_000
 _OPEN = (S.PENDING, S.CLAIMED, S.SUBMITTING)
 _ENDED = tuple(state for state in S if state not in _OPEN)
@@ -185,6 +186,38 @@ def pace_of(c: Connection, issue_id: int, now: datetime, *, left: int, held: boo
     waits, waits_until = c.execute(late).one()
     over = until - since if since else timedelta(0)
     return Pace(int(outcomes) * share, over, left - int(waits), waits_until)
+
+
+def due_by_domain(
+    c: Connection,
+    issue_id: int,
+    now: datetime,
+    named: Collection[str],
+    *,
+    others: bool,
+    left: int,
+) -> dict[str, int]:
+    """How many deliveries are due for some domains, and (`others`) for the largest of all others.
+
+    `left` is how many are open. Of more than a sample about as many: to take a million addresses
+    apart takes SQLite 0.7 seconds, a sample of them 0.2. Where it is about none, nothing is asked.
+    """
+    if not (named or others):
+        return {}
+    d = deliveries.c
+    # Leased is not begun: a worker holds hundreds, those for a domain that must wait among them.
+    waiting = d.state.in_((S.PENDING, S.CLAIMED))
+    due = [d.issue_id == issue_id, waiting, or_(d.not_before.is_(None), d.not_before <= now)]
+    share = left // _SAMPLE + 1
+    if share > 1:
+        due.append(d.id % share == 0)
+    found = select(address_domain(c, d.address_key).label("domain")).where(*due).subquery()
+    is_named = found.c.domain.in_(named)
+    query = select(found.c.domain, func.count()).group_by(found.c.domain)
+    if not others:
+        query = query.where(is_named)
+    query = query.order_by(is_named.desc(), func.count().desc()).limit(len(named) + others)
+    return {domain: int(count) * share for domain, count in c.execute(query)}
 
 
 def _share(c: Connection, issue_id: int) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from digest.config_mailers import Paced, Rate, Rates
+    from digest.mail.rates import Used
 
 _P = mail_paces.c
 _W = mail_waits.c
@@ -77,12 +78,16 @@ def free(
     return Allowance(left(MAILER), {domain: left(domain) for domain in declared})
 
 
-def slots_of(
-    c: Connection, mailer: str, paced: Paced, now: datetime
-) -> dict[timedelta, dict[int, int]]:
-    """How many mails began in each slot, by the period of each of the mailer's own rates."""
-    found = _read(c, mailer, {MAILER: paced.pace}, now)
-    return {rate.period: found.get((MAILER, _seconds(rate)), {}) for rate in paced.pace}
+def used(
+    c: Connection, mailer: str, paced: Paced, domains: Collection[str], now: datetime
+) -> dict[str, Used]:
+    """What is declared of some domains, and (MAILER) of all mails, and how much of it is used."""
+    limited = {MAILER: paced.pace} | {domain: rates_of(paced, domain) for domain in domains}
+    slots = _read(c, mailer, limited, now)
+    return {
+        domain: tuple((rate, slots.get((domain, _seconds(rate)), {})) for rate in rates)
+        for domain, rates in limited.items()
+    }
 
 
 def _read(c: Connection, mailer: str, limited: Mapping[str, Rates], now: datetime) -> Slots:
