@@ -49,6 +49,11 @@ def waits(app: App, issue: Issue | IssueRow) -> str:
     return f"waits until {until.astimezone(app.config.site.zone):%a %d %b %H:%M}: {issue.waits_why}"
 
 
+def holds_up(app: App, until: datetime, why: str) -> str:
+    """What a worker waits for right now, to the second: "waits until 14:05:30: ..."."""
+    return f"waits until {until.astimezone(app.config.site.zone):%H:%M:%S}: {why}"
+
+
 def _through_at(
     app: App, c: Connection, issue: Issue | IssueRow, account: Account
 ) -> datetime | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from digest import checking
 from digest.errors import StateError, UsageError
-from digest.eta import waits
+from digest.eta import holds_up, waits
 from digest.issues import desk
 from digest.issues.compose import newsletter_of
 from digest.issues.freeze import freeze_issue
@@ -83,12 +83,14 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """How a caller follows a delivery: told of each one, and asked whether to stop.
+    """How a caller follows a delivery: told of each one and of waits, and asked whether to stop.
 
-    What is held up for no longer than `patience` is waited for.
+    What is held up for no longer than `patience` is waited for; `waiting` is told until when, and
+    why.
     """
 
     progress: Callable[[], None] = lambda: None
+    waiting: Callable[[datetime, str], None] = lambda *_: None
     should_stop: Callable[[], bool] = lambda: False
     patience: timedelta = timedelta(0)
 
@@ -100,9 +102,16 @@ ABSENCE = timedelta(minutes=30)
 PATIENCE = timedelta(minutes=2)
 
 
-def send(app: App, request: Request, act: Act, watch: Watch | None = None) -> Sent:
-    """Compose the issue asked for and send it; where approval is required, stop at the draft."""
-    return send_issue(app, draft(app, request, act).id, act, watch)
+def logging_waits(app: App, issue_id: int) -> Callable[[datetime, str], None]:
+    """Logs what an issue waits for, each reason once: a pace by the minute is one each minute."""
+    told: set[str] = set()
+
+    def waiting(until: datetime, why: str) -> None:
+        if why not in told:
+            told.add(why)
+            log.info("issue %s %s", issue_id, holds_up(app, until, why))
+
+    return waiting
 
 
 def draft(app: App, request: Request, act: Act) -> Issue:
@@ -199,6 +208,7 @@ def deliver_batch(
             clock=app.clock,
             should_stop=watch.should_stop,
             progress=watch.progress,
+            waiting=watch.waiting,
             patience=watch.patience,
         )
         report = deliver(shift, issue.id, most=most)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -246,10 +247,14 @@ def _send(run: Run, issue_id: int) -> State[Any]:
     faults: list[str] = []
     if work("check and freeze", lambda: _begin(run, issue_id), retries=3):
         tell, number = progress(f"send-{issue_id}", f"Issue {issue_id}: deliveries made"), 0
+        watch = sending.Watch(
+            waiting=sending.logging_waits(run.app, issue_id), patience=sending.PATIENCE
+        )
+        batch = partial(_batch, run, issue_id, watch, faults)
         more = True
         while more:
             number += 1
-            more = work(f"deliver batch {number}", lambda: _batch(run, issue_id, faults), retries=3)
+            more = work(f"deliver batch {number}", batch, retries=3)
             tell(_share(run, issue_id))
     return _finish(run, sending.standing(run.app, issue_id), faults)
 
@@ -259,14 +264,14 @@ def _begin(run: Run, issue_id: int) -> bool:
     return sending.begin(run.app, issue_id, act).issue.state is IssueState.SENDING
 
 
-def _batch(run: Run, issue_id: int, faults: list[str]) -> bool:
+def _batch(run: Run, issue_id: int, watch: sending.Watch, faults: list[str]) -> bool:
     """Deliver to the next recipients; whether there may be more right now.
 
     Where the mailer could certainly not be reached, it is worth another try soon; `faults`
     keeps why, for the tries may end with nothing left that is due.
     """
     ends = monotonic() + SECONDS
-    watch = sending.Watch(should_stop=lambda: monotonic() > ends, patience=sending.PATIENCE)
+    watch = replace(watch, should_stop=lambda: monotonic() > ends)
     sent = sending.deliver_batch(run.app, issue_id, watch, most=BATCH)
     log.info("issue %s: tried %s, %s submitted", issue_id, sent.tried, sent.account.submitted)
     if sent.unreachable:

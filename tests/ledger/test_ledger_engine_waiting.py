@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import insert
 
-from digest.config_mailers import Brakes
+from digest.config_mailers import Brakes, FileMailer, SendWindow
 from digest.errors import Throttled
 from digest.model import IssueState
 from digest.store import mail_pace, tables
@@ -17,8 +17,73 @@ pytestmark = pytest.mark.long
 
 HOURS = timedelta(hours=4)
 PATIENCE = timedelta(minutes=2)
+
+
+def paced(*pace, **domains):
+    return FileMailer(kind="file", pace=pace, domains=domains)
+
+
 SLOW = [f"s{number}@slow.example" for number in range(3)]
 OTHERS = [address(name_of(number)) for number in range(5)]
+
+
+def told_of(engine, **changes):
+    """What a worker says that it waits for, in seconds from now, while it does all there is."""
+    told, start = [], engine.clock()
+
+    def waiting(until, why):
+        assert until > engine.clock()
+        told.append(((until - start).total_seconds(), why))
+
+    engine.deliver(patience=PATIENCE, waiting=waiting, **changes)
+    return told
+
+
+PACE = "as many went out as the mailer's pace allows"
+DOMAINS = "all that is left is for domains that must wait"
+
+
+@pytest.mark.parametrize(
+    ("changes", "waits"),
+    [
+        ({"paced": paced("2/minute")}, [(63, PACE), (126, PACE)]),
+        # Held up for a moment only, each time.
+        ({"paced": paced("2/second")}, []),
+        ({"paced": paced(**{"example.org": ["3/minute"]})}, [(63, DOMAINS)]),
+        (
+            {"brakes": Brakes(canary=2, canary_minutes=1)},
+            [(60, "the first 2 are out; the rest follow if all is well")],
+        ),
+        (
+            {"window": SendWindow(hours="08:01-20:00")},
+            [(60, "its hours begin again on Mon 23 Nov at 08:01")],
+        ),
+    ],
+    ids=["pace", "pace by the second", "domain", "canary", "hours"],
+)
+@pytest.mark.parametrize("connections", [1, 3])
+def test_whoever_watches_is_told_once_what_is_waited_for(new_engine, changes, waits, connections):
+    engine = new_engine(OTHERS, **changes)
+    assert told_of(engine, connections=connections) == waits
+    assert engine.states() == {"submitted": 5}
+
+
+def test_what_a_server_said_is_told_with_the_wait_it_asked_for(new_engine):
+    engine = new_engine(OTHERS)
+    start = engine.clock()
+    engine.server.answer = lambda one: (
+        Throttled("4.7.0 slower", "421", timedelta(minutes=1), reach="mailer")
+        if engine.clock() == start
+        else accepted(one)
+    )
+    # The one that was turned away waits for a time of its own.
+    assert told_of(engine) == [(60, "the mailer asked for time: 4.7.0 slower")]
+    assert engine.states()["submitted"] >= 4
+
+
+def test_what_is_longer_than_anybody_waits_is_no_wait(new_engine):
+    engine = new_engine(OTHERS, paced=paced("2/hour"))
+    assert told_of(engine) == []
 
 
 def hold(engine, domain, span):

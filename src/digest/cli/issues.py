@@ -21,7 +21,6 @@ from digest.cli.common import (
     moment,
     note,
     opened,
-    progress,
     recorded,
     say,
     show,
@@ -263,9 +262,8 @@ def send(
 
     Example: digest send weekly
     """
+    from digest import sending
     from digest.model import Act
-    from digest.sending import PATIENCE, Watch
-    from digest.sending import send as send_step
 
     with opened(home) as app:
         if rhythm == "each-post" and post is None:
@@ -289,8 +287,10 @@ def send(
             return
         with recorded(app, "send", by, **_parameters(request)) as run:
             act = Act(who(by), app.clock(), "digest send")
-            with progress("delivering") as step, stop_gently() as stopping:
-                sent = send_step(app, request, act, Watch(step, stopping, PATIENCE))
+            with stop_gently() as stopping:
+                issue = sending.draft(app, request, act).id
+                with delivering(app, issue, stopping) as watch:
+                    sent = sending.send_issue(app, issue, act, watch)
             _record(run, sent)
         _end_with(app, sent, as_json=as_json)
 
@@ -358,8 +358,7 @@ def deliver(
             if retry_failed:
                 count = sending.retry_failed(app, issue, act)
                 note(f"{count} failed deliveries are pending again.")
-            with delivering(app, issue) as step, stop_gently() as stopping:
-                watch = sending.Watch(step, stopping, sending.PATIENCE)
+            with stop_gently() as stopping, delivering(app, issue, stopping) as watch:
                 sent = sending.send_issue(app, issue, act, watch)
             _record(run, sent)
         _end_with(app, sent, as_json=as_json, account_only=True)

@@ -54,6 +54,8 @@ BEAT = timedelta(minutes=1)
 LOOK = 1.0
 #: In seconds: the shortest pause.
 BLINK = 0.02
+#: A wait that is shorter is told to nobody: a pace by the second makes some each second.
+TOLD = timedelta(seconds=5)
 #: In seconds: how long the mailer is left alone after it was not there once, twice, ...
 BACK_OFF = (0.5, 2.0)
 
@@ -105,6 +107,8 @@ class Shift:
     should_stop: Callable[[], bool]
     #: Told of each delivery tried.
     progress: Callable[[], None]
+    #: Told where a wait begins, until when (UTC) it lasts and why.
+    waiting: Callable[[datetime, str], None] = lambda *_: None
     #: What is held up for no longer than this is waited for.
     patience: timedelta = timedelta(0)
     #: In seconds: the pauses after the mailer was not there once, twice, ...
@@ -287,6 +291,8 @@ class _Clerk:
         if until is None or until - now > patience:
             self.waits_until = until if self.why else None
             return False
+        if until - now >= TOLD:
+            self.shift.waiting(until, self.why)
         self._sleep_until(until)
         # What waited for a time may be due by then.
         self.leases.drained = False
