@@ -27,6 +27,7 @@ from digest.mail.pacing import earliest
 from digest.mail.policy import MessageError
 from digest.mail.press import Press
 from digest.mail.worker import death_certificate, working
+from digest.masking import said
 from digest.model import DeliveryState, Envelope, Receipt
 from digest.notice_letters import opt_in_letter, write
 from digest.readers.tokens import keyed_hash
@@ -198,7 +199,7 @@ class Round:
     """What became of the notices that were due, by state; pending ones are tried again later."""
 
     states: Mapping[DeliveryState, int] = field(default_factory=dict)
-    #: Why mailers were stopped, each for this round alone.
+    #: Why mailers were stopped, each for this round alone, and who refuses our mail by policy.
     faults: tuple[str, ...] = ()
 
 
@@ -219,7 +220,7 @@ def send_due(app: App, most: int = MOST, should_stop: Callable[[], bool] = lambd
             shift.work(most, should_stop)
         finally:
             shift.close()
-    return Round(dict(shift.states), tuple(shift.stopped.values()))
+    return Round(dict(shift.states), (*shift.stopped.values(), *shift.refusing.values()))
 
 
 @dataclass
@@ -231,6 +232,8 @@ class _Shift:
     states: Counter[DeliveryState] = field(default_factory=Counter)
     #: Why, by mailer.
     stopped: dict[str, str] = field(default_factory=dict)
+    #: Who refuses our mail by policy, by domain, in words without addresses.
+    refusing: dict[str, str] = field(default_factory=dict)
     #: How many wait for those; they must keep nobody else from their turn.
     passed_over: int = 0
     _mailers: dict[str, Mailer] = field(default_factory=dict)
@@ -311,6 +314,8 @@ class _Shift:
         decision = decide(outcome, delivery_id=notice.id, attempts=notice.attempts, now=now)
         if decision.stop_mailer or isinstance(outcome, Unavailable):
             self._stop(newsletter.mailer, decision)
+        if decision.by_policy:
+            self._tell_refusing(rates.domain_of(notice.address_key), decision)
         if isinstance(outcome, Unauthorized):
             # Not tried at all, as far as the notice is concerned; but not again at once.
             decision = replace(decision, not_before=now + FIRST_PAUSE)
@@ -323,6 +328,11 @@ class _Shift:
         level = logging.ERROR if decision.stop_mailer else logging.WARNING
         log.log(level, "notices wait: the mailer %s: %s", mailer, decision.reason)
         self.stopped[mailer] = decision.reason
+
+    def _tell_refusing(self, domain: str, decision: Decision) -> None:
+        words = said(f"{decision.code} {decision.reason}")
+        self.refusing[domain] = f"{domain} refuses our mail by policy: {words}"
+        log.error("a notice waits: %s", self.refusing[domain])
 
     def _drop(self, notice: Waiting, state: DeliveryState, reason: str) -> None:
         with self.app.store.write() as c:

@@ -53,14 +53,16 @@ def recorded(
             raise
         except BaseException as error:
             record.outcome, record.counts = "failed", {}
-            record.reason = mask(f"{type(error).__name__}: {error}")
+            record.reason = f"{type(error).__name__}: {error}"
             _end(app, record)
             raise
         _end(app, record)
 
 
 def _end(app: App, record: RunRecord) -> None:
-    ending = Ending(record.outcome, record.counts, record.reason, record.issue_id)
+    # What a run tells may be what a server said.
+    reason = mask(record.reason)
+    ending = Ending(record.outcome, record.counts, reason, record.issue_id)
     with app.store.write() as c:
         end_run(c, record.id, ending, app.clock())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -68,6 +68,13 @@ class Sent:
     unreachable: str = ""
     #: It gave no answer to some of what it was told: those are uncertain.
     in_doubt: bool = False
+    #: By domain, in words without addresses: who refuses our mail by policy.
+    refusing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """All that is to be told of where it stands."""
+        return "; ".join((self.note, *self.refusing.values()))
 
     @property
     def complete(self) -> bool:
@@ -216,12 +223,30 @@ def deliver_batch(
         while report.through and take_back(app, issue_id):
             rest = None if most is None else most - report.tried
             next_ = deliver(shift, issue.id, most=rest)
-            report = replace(next_, tried=report.tried + next_.tried)
+            refusing = {**report.refusing, **next_.refusing}
+            report = replace(next_, tried=report.tried + next_.tried, refusing=refusing)
     issue = _close(app, issue, report)
     note = _note(issue, report)
     sent = _sent(app, issue, note or _standing(app, issue), tried=report.tried)
     more = report.more and issue.state is IssueState.SENDING
-    return replace(sent, more=more, unreachable=report.unreachable, in_doubt=report.in_doubt)
+    return replace(
+        sent,
+        more=more,
+        unreachable=report.unreachable,
+        in_doubt=report.in_doubt,
+        refusing=_refusing(app, issue, report),
+    )
+
+
+def _refusing(app: App, issue: Issue, report: Report) -> dict[str, str]:
+    told = {}
+    for domain, one in report.refusing.items():
+        words = f"{domain} refuses our mail by policy: {one.said}"
+        if issue.state is IssueState.SENDING:
+            at = one.until.astimezone(app.config.site.zone)
+            words += f"; asked again on {at:%a %d %b at %H:%M}"
+        told[domain] = f"{words}; see its sender guidelines"
+    return told
 
 
 def _letters(app: App, issue: Issue) -> Letters:

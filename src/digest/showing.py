@@ -118,7 +118,7 @@ def account_markdown(sent: Sent, left_out: Mapping[str, int]) -> str:
     return (
         f"### {plain(issue.name)}: {issue.state}\n\n**{plain(issue.subject)}**\n\n"
         + "\n".join(["| State | Deliveries |", "|---|--:|", *rows])
-        + f"\n| **recipients** | **{account.recipients}** |\n\n{out}\n{plain(sent.note)}\n"
+        + f"\n| **recipients** | **{account.recipients}** |\n\n{out}\n{plain(sent.words)}\n"
     )
 
 

@@ -245,18 +245,21 @@ def _over(run: Run, issue: Issue) -> State[Any]:
 
 def _send(run: Run, issue_id: int) -> State[Any]:
     faults: list[str] = []
+    refusing: dict[str, str] = {}
     if work("check and freeze", lambda: _begin(run, issue_id), retries=3):
         tell, number = progress(f"send-{issue_id}", f"Issue {issue_id}: deliveries made"), 0
         watch = sending.Watch(
             waiting=sending.logging_waits(run.app, issue_id), patience=sending.PATIENCE
         )
-        batch = partial(_batch, run, issue_id, watch, faults)
+        batch = partial(_batch, run, issue_id, watch, faults, refusing)
         more = True
         while more:
             number += 1
             more = work(f"deliver batch {number}", batch, retries=3)
             tell(_share(run, issue_id))
-    return _finish(run, sending.standing(run.app, issue_id), faults)
+    sent = sending.standing(run.app, issue_id)
+    # Of nobody who has taken all of it meanwhile.
+    return _finish(run, sent if sent.in_order else replace(sent, refusing=refusing), faults)
 
 
 def _begin(run: Run, issue_id: int) -> bool:
@@ -264,16 +267,20 @@ def _begin(run: Run, issue_id: int) -> bool:
     return sending.begin(run.app, issue_id, act).issue.state is IssueState.SENDING
 
 
-def _batch(run: Run, issue_id: int, watch: sending.Watch, faults: list[str]) -> bool:
+def _batch(
+    run: Run, issue_id: int, watch: sending.Watch, faults: list[str], refusing: dict[str, str]
+) -> bool:
     """Deliver to the next recipients; whether there may be more right now.
 
     Where the mailer could certainly not be reached, it is worth another try soon; `faults`
-    keeps why, for the tries may end with nothing left that is due.
+    keeps why, for the tries may end with nothing left that is due. `refusing` keeps who wants none
+    of our mail, each domain once.
     """
     ends = monotonic() + SECONDS
     watch = replace(watch, should_stop=lambda: monotonic() > ends)
     sent = sending.deliver_batch(run.app, issue_id, watch, most=BATCH)
     log.info("issue %s: tried %s, %s submitted", issue_id, sent.tried, sent.account.submitted)
+    refusing |= sent.refusing
     if sent.unreachable:
         faults.append(sent.note)
         if not sent.in_doubt:
@@ -299,23 +306,31 @@ def _finish(run: Run, sent: Sent, faults: list[str]) -> State[Any]:
     run.record.counts = {"submitted": sent.account.submitted}
     if issue.state in _STOPPED and _by_a_person(run, issue.id):
         name = "Held" if issue.state is IssueState.HELD else "Paused"
-        return ended(run, name, f"issue {issue.id} is {sent.note}", outcome="partial")
+        return ended(run, name, f"issue {issue.id} is {sent.words}", outcome="partial")
     if issue.state is IssueState.CANCELLED and not sent.undecided:
         message = f"issue {issue.id} is {sent.note}"
         return ended(run, _NAMES[issue.state], message, outcome="partial")
     if sent.account.claimed or sent.account.submitting:
         message = f"another worker is sending issue {issue.id}; see digest account {issue.id}"
-        return ended(run, "Waiting", message, outcome="partial")
+        return _waiting(run, sent, message)
     if issue.state is IssueState.SENDING and sent.next_due is not None:
         at = sent.next_due.astimezone(run.app.config.site.zone)
         why = f" ({issue.waits_why})" if issue.waits_why else ""
         waiting = f"{sent.account.open} deliveries wait until {at:%a %d %b %H:%M}{why}"
         message = f"{waiting}; housekeeping goes on"
         if faults:
-            return failed(run, f"{faults[-1]}; {message}, or press Retry")
-        return ended(run, "Waiting", message, outcome="partial")
+            message = f"{faults[-1]}; {message}, or press Retry"
+            return failed(run, "; ".join((message, *sent.refusing.values())))
+        return _waiting(run, sent, message)
     if not sent.in_order:
-        return failed(run, f"issue {issue.id} is {sent.note}")
+        return failed(run, f"issue {issue.id} is {sent.words}")
     if not sent.account.recipients:
         return ended(run, "Nothing to do", f"issue {issue.id} is {sent.note}", outcome="nothing")
     return ended(run, "Sent", f"issue {issue.id} ({issue.name}): {sent.note}")
+
+
+def _waiting(run: Run, sent: Sent, message: str) -> State[Any]:
+    """It goes on by itself; but who refuses our mail by policy wants something of an operator."""
+    if sent.refusing:
+        return failed(run, "; ".join((message, *sent.refusing.values())))
+    return ended(run, "Waiting", message, outcome="partial")

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from fakes.relay import Misdeed, Relay
+
 
 @pytest.fixture
 def draft(drafted):
@@ -45,6 +47,48 @@ def test_a_delivery_that_did_a_part_is_on_record_as_such(stocked, draft, closed_
     assert (run["what"], run["outcome"], run["issue_id"]) == ("deliver", "partial", int(draft))
     assert run["counts"]["tried"] == 6
     assert "cannot be reached" in run["reason"]
+
+
+def test_a_domain_that_refuses_our_mail_by_policy_is_told_and_on_record(stocked, draft, tmp_path):
+    with Relay(tmp_path / "taken") as relay:
+        with_relay(stocked, relay.port)
+        listed = "550 5.7.1 <bounces@blog.example> is listed, see https://two.example/why"
+        relay.misbehave(Misdeed("RCPT", listed, domain="example.net"))
+        stocked.run("approve", draft)
+        told = stocked.run("deliver", draft, code=3)
+        words = "example.net refuses our mail by policy: 550 5.7.1 <<address>> is listed"
+        assert words in told.out
+        assert "; asked again on " in told.out
+        assert "; see its sender guidelines." in told.out
+        assert {address.partition("@")[2] for address, _ in relay.taken()} == {
+            "example.org",
+            "example.com",
+        }
+        run = stocked.json("runs")[0]
+        assert (run["outcome"], words in run["reason"]) == ("partial", True)
+        assert "@" not in run["reason"]
+        pending = stocked.run("account", draft, "--who", "pending").out
+        assert "550 5.7.1" in pending
+        assert "https://two.example/why" in pending
+        # Within the hour nobody is asked again.
+        quiet = stocked.run("deliver", draft, code=3)
+        assert "all that is left is for domains that must wait" in quiet.out
+        assert stocked.json("runs")[0]["counts"]["tried"] == 0
+
+
+def test_three_domains_that_refuse_our_mail_by_policy_pause_the_issue(stocked, draft, tmp_path):
+    with Relay(tmp_path / "taken") as relay:
+        with_relay(stocked, relay.port)
+        relay.misbehave(Misdeed("RCPT", "550 5.7.1 <bounces@blog.example> is listed"))
+        stocked.run("approve", draft)
+        told = stocked.run("deliver", draft, code=3)
+        words = "example.com, example.net, example.org refuse our mail by policy"
+        assert f"Mailer stopped: {words}" in told.out
+        assert f"then digest resume {draft} and digest deliver {draft}" in told.out
+        run, issue = stocked.json("runs")[0], stocked.json("issues")[0]
+        assert (words in run["reason"], "@" in run["reason"]) == (True, False)
+        assert issue["state"] == "paused"
+        assert "@" not in stocked.run("account", draft).out
 
 
 def with_relay(desk, port):

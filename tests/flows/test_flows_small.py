@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.flows import load_flow_from_entrypoint
 from sqlalchemy import func, select, update
 
 from digest.mail.feedback import Feedback
 from digest.model import DeliveryState
 from digest.store.feedback import take_in
-from digest.store.runs import Beginning, begin_run
-from digest.store.tables import deliveries, issue_transitions, issues, posts, publications, threads
+from digest.store.runs import Beginning, begin_run, list_runs
+from digest.store.tables import (
+    deliveries,
+    issue_transitions,
+    issues,
+    mail_waits,
+    posts,
+    publications,
+    threads,
+)
+from fakes.blockade import use_relay
+from fakes.relay import Misdeed, Relay
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+    from digest.store.runs import Run
 
 
 def count(desk, column, *where) -> int:
@@ -211,6 +228,40 @@ def test_housekeeping_fails_where_mail_is_refused_by_policy_so_that_somebody_is_
     assert (ran.state.type.value, ran.record.outcome) == ("FAILED", "failed")
     assert "1 refused by policy, 550 5.7.515: Denied; check SPF" in ran.state.message
     assert left_lying.flow("housekeeping", dry_run=False).state.name == "Nothing to do"
+
+
+def go_on(desk) -> tuple[State[Any], Run]:
+    """Run send-issue. Its artifacts show a mail, whose address to leave by is no reader's."""
+    entrypoint = f"{desk.home / 'flows' / 'send_issue'}.py:send_issue"
+    loaded = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+    state = loaded(issue=1, dry_run=False, return_state=True)
+    with desk.app() as app, app.store.read() as c:
+        return state, list_runs(c, 1)[0]
+
+
+def test_a_domain_that_refuses_our_mail_by_policy_fails_the_run_and_holds_up_no_other(
+    left_lying, tmp_path
+):
+    with Relay(tmp_path / "taken") as relay:
+        use_relay(left_lying.home, relay.port)
+        listed = "550 5.7.1 <bounces@blog.example> is listed"
+        relay.misbehave(Misdeed("RCPT", listed, domain="example.net"))
+        state, record = go_on(left_lying)
+        assert (state.type.value, record.outcome) == ("FAILED", "failed")
+        words = "example.net refuses our mail by policy: 550 5.7.1 <<address>> is listed"
+        assert "deliveries wait until" in state.message
+        assert (state.message.count(words), record.reason.count(words)) == (1, 1)
+        assert "@" not in f"{state.message} {record.reason}"
+        others = count(left_lying, deliveries.c.id, deliveries.c.address.not_like("%example.net"))
+        assert len(relay.taken()) == others > 0
+        # Nobody is asked before the time, however often somebody retries.
+        state, record = go_on(left_lying)
+        assert (state.name, record.outcome) == ("Waiting", "partial")
+        relay.behave()
+        with left_lying.app() as app, app.store.write() as c:
+            past = app.clock() - timedelta(minutes=1)
+            c.execute(update(mail_waits).values(until=past))
+        assert go_on(left_lying)[0].name == "Sent"
 
 
 def test_lines_from_plain_threads_reach_the_runs_logs_without_addresses(desk):

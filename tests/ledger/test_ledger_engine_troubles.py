@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from digest.errors import Refused, Throttled, Unauthorized, Unavailable, Uncertain
+from digest.mail.decisions import MAX_ATTEMPTS
 from digest.model import MailerTraits
 from digest.store import tables
 from fakes.delivering import NOW, accepted, address, name_of
@@ -109,12 +110,134 @@ def test_a_mailer_that_lets_nobody_in_is_told_nothing_more(new_engine):
     assert engine.states() == {"pending": 10}
 
 
-def test_a_policy_stops_the_mailer_and_costs_no_reader(new_engine):
-    engine = new_engine(10)
-    engine.server.answer = lambda _: Refused("5.7.26 unauthenticated", "550 5.7.26")
+# --- refusals by policy ------------------------------------------------------------------------
+
+BY_POLICY = Refused("unauthenticated (answer to RCPT)", "550 5.7.26")
+HOUR = timedelta(hours=1)
+
+
+def of_domains(count, each=4):
+    """Readers of so many domains, by turns."""
+    return [f"r{n}@d{place}.example" for n in range(each) for place in range(count)]
+
+
+def domain(recipient):
+    return recipient.partition("@")[2]
+
+
+def refuses(*domains):
+    """These refuse by policy, or all where none is named."""
+    return lambda one: BY_POLICY if not domains or domain(one) in domains else accepted(one)
+
+
+@pytest.mark.parametrize("connections", [1, CONNECTIONS])
+def test_three_domains_in_a_row_that_refuse_by_policy_stop_the_mailer(new_engine, connections):
+    engine = new_engine(of_domains(10))
+    engine.server.answer = refuses()
+    engine.server.at_submit = meet(connections)
+    report = engine.deliver(connections=connections)
+    said = "refuse our mail by policy, and nobody between them takes any: 550 5.7.26"
+    assert report.mailer_fault.partition(" refuse")[0].count(".example") == 3
+    assert said in report.mailer_fault
+    # But for those that were under way.
+    assert report.tried <= 3 + connections - 1
+    assert sum(row.attempts for row in engine.rows()) == report.tried
+    assert engine.states() == {"pending": 40}
+
+
+def test_a_domain_that_refuses_by_policy_holds_up_no_other_and_is_asked_once_an_hour(new_engine):
+    engine = new_engine(of_domains(5))
+    engine.server.answer = refuses("d2.example")
     report = engine.deliver()
-    assert (report.tried, report.mailer_fault) == (1, "5.7.26 unauthenticated")
-    assert engine.states() == {"pending": 10}
+    assert (report.mailer_fault, engine.states()) == ("", {"submitted": 16, "pending": 4})
+    assert report.refusing.keys() == {"d2.example"}
+    told = report.refusing["d2.example"]
+    assert told.said == "550 5.7.26 unauthenticated (answer to RCPT)"
+    assert HOUR <= told.until - engine.clock() <= 1.25 * HOUR
+    assert report.waits_until == told.until
+    for asked in range(2, 6):
+        # Another worker, after a restart say, knows of it.
+        engine.clock.later(3500)
+        quiet = engine.deliver()
+        assert (quiet.tried, quiet.refusing) == (0, {})
+        engine.clock.now = quiet.waits_until
+        report = engine.deliver()
+        assert (report.tried, report.mailer_fault) == (1, "")
+        assert report.refusing.keys() == {"d2.example"}
+        assert sum(row.attempts for row in engine.rows(state="pending")) == asked
+    engine.server.answer = accepted
+    engine.clock.now = report.waits_until
+    assert engine.deliver().refusing == {}
+    assert engine.states() == {"submitted": 20}
+    assert waits(engine) == {}
+
+
+def test_several_domains_of_one_provider_that_refuse_do_not_stop_the_issue(new_engine):
+    bad = [f"d{place}.example" for place in (1, 4, 6, 8)]
+    engine = new_engine(of_domains(10))
+    engine.server.answer = refuses(*bad)
+    for _ in range(4):
+        report = engine.deliver()
+        # All others have it by the second round: nobody is there who takes any between.
+        assert (report.mailer_fault, report.refusing.keys()) == ("", set(bad))
+        assert engine.states() == {"submitted": 24, "pending": 16}
+        engine.clock.later(2 * 3600)
+
+
+def test_a_domain_alone_that_refuses_by_policy_is_waited_for(new_engine):
+    """Nothing else would be held up by going on, and the operator is told either way."""
+    engine = new_engine(10)
+    engine.server.answer = refuses()
+    report = engine.deliver()
+    assert (report.tried, report.mailer_fault) == (1, "")
+    assert report.refusing.keys() == {"example.org"}
+    engine.server.answer = accepted
+    engine.clock.now = report.waits_until
+    engine.deliver()
+    assert engine.states() == {"submitted": 10}
+
+
+def test_a_policy_that_stays_uses_up_the_attempts_and_the_delivery_is_failed(new_engine):
+    engine = new_engine(["a@d0.example"])
+    engine.server.answer = refuses()
+    for _ in range(MAX_ATTEMPTS):
+        report = engine.deliver()
+        engine.clock.later(6 * 3600)
+    assert engine.states() == {"failed": 1}
+    assert report.refusing.keys() == {"d0.example"}
+    assert engine.deliver().refusing == {}
+
+
+def test_a_request_of_many_that_was_taken_in_part_is_not_about_us(new_engine):
+    engine = new_engine(of_domains(5))
+    engine.server.traits = MailerTraits(batch=10)
+    engine.server.answer = refuses("d0.example", "d1.example", "d2.example", "d3.example")
+    report = engine.deliver()
+    assert report.mailer_fault == ""
+    assert len(report.refusing) == 4
+    assert engine.states() == {"submitted": 4, "pending": 16}
+
+
+def test_a_request_of_many_that_is_refused_whole_by_policy_stops_the_mailer(new_engine):
+    engine = new_engine(of_domains(5))
+    engine.server.traits = MailerTraits(batch=10)
+    engine.server.answer = refuses()
+    report = engine.deliver()
+    names = "d0.example, d1.example, d2.example and 2 more refuse our mail by policy"
+    assert report.mailer_fault.startswith(names)
+    assert (report.tried, report.refusing) == (10, {})
+    assert engine.states() == {"pending": 20}
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_what_is_told_of_a_policy_has_no_address_in_it(new_engine, count):
+    engine = new_engine(of_domains(count))
+    engine.server.answer = lambda one: Refused(f"<{one}> wants no <b@bench.example>", "550 5.7.1")
+    report = engine.deliver()
+    told = report.mailer_fault + " ".join(one.said for one in report.refusing.values())
+    assert "wants no" in told
+    assert "@" not in told
+    assert engine.rows(state="pending", attempts=1)[0].reason.count("@") == 2
 
 
 # --- time asked for ----------------------------------------------------------------------------

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from digest.ports import Outcome
 
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 SUBMITTED, PENDING = DeliveryState.SUBMITTED, DeliveryState.PENDING
 REFUSED, FAILED, UNCERTAIN = DeliveryState.REFUSED, DeliveryState.FAILED, DeliveryState.UNCERTAIN
 
@@ -79,18 +80,18 @@ TABLE = [
     (rcpt("552"), REFUSED, 1, True, False, False, "full, from a plain server"),
     (rcpt("554"), REFUSED, 1, True, False, False, "says nothing of the address"),
     (rcpt(""), REFUSED, 1, True, False, False, "an adapter without codes suppresses nobody"),
-    (rcpt("550 5.7.1"), PENDING, 1, False, False, True, "policy says nothing of the address"),
-    (rcpt("550 5.7.515"), PENDING, 1, False, False, True, "our domain fails Outlook's checks"),
-    (rcpt("550 5.7.26"), PENDING, 1, False, False, True, "our domain fails Gmail's checks"),
-    (rcpt("550 5.1.8"), PENDING, 1, False, False, True, "the sender's address, not the reader's"),
-    (rcpt("553 5.1.7"), PENDING, 1, False, False, True, "the sender's address, not the reader's"),
+    (rcpt("550 5.7.1"), PENDING, 1, False, False, False, "policy says nothing of the address"),
+    (rcpt("550 5.7.515"), PENDING, 1, False, False, False, "our domain fails Outlook's checks"),
+    (rcpt("550 5.7.26"), PENDING, 1, False, False, False, "our domain fails Gmail's checks"),
+    (rcpt("550 5.1.8"), PENDING, 1, False, False, False, "the sender's address, not the reader's"),
+    (rcpt("553 5.1.7"), PENDING, 1, False, False, False, "the sender's address, not the reader's"),
     (
         rcpt("550", "relay not permitted"),
         PENDING,
         1,
         False,
         False,
-        True,
+        False,
         "our login, said without 5.7",
     ),
     (
@@ -99,7 +100,7 @@ TABLE = [
         1,
         False,
         False,
-        True,
+        False,
         "our host, said without 5.7",
     ),
     (
@@ -122,7 +123,7 @@ TABLE = [
     ),
     (Refused("no", "550 5.1.1"), REFUSED, 1, False, False, False, "after DATA the address is kept"),
     (Refused("no", "554"), REFUSED, 1, False, False, False, "after DATA the address is kept"),
-    (Refused("no", "550 5.7.1"), PENDING, 1, False, False, True, "policy, after DATA too"),
+    (Refused("no", "550 5.7.1"), PENDING, 1, False, False, False, "policy, after DATA too"),
 ]
 
 
@@ -147,6 +148,33 @@ def test_attempts_used_up_is_failed_and_says_why(outcome) -> None:
     assert last.reason == outcome.reason
     assert last.suppress is None
     assert decided(outcome, attempts=MAX_ATTEMPTS - 2).state is PENDING
+
+
+POLICY = [
+    rcpt("550 5.7.1"),
+    rcpt("550 5.7.515"),
+    rcpt("553 5.1.7"),
+    rcpt("550", "relay not permitted"),
+    Refused("no", "550 5.7.1"),
+]
+
+
+@pytest.mark.parametrize("outcome", POLICY)
+def test_a_refusal_by_policy_holds_up_its_domain_for_an_hour(outcome) -> None:
+    for attempts in range(MAX_ATTEMPTS):
+        decision = decided(outcome, attempts)
+        assert (decision.by_policy, decision.reach, decision.asked) == (True, "domain", HOUR)
+        again = None if attempts == MAX_ATTEMPTS - 1 else NOW + HOUR
+        assert decision.not_before == again
+
+
+@pytest.mark.parametrize("row", TABLE, ids=[row[-1] for row in TABLE])
+def test_no_other_answer_is_told_as_a_policy_nor_holds_up_a_domain(row) -> None:
+    decision = decided(row[0])
+    # Of all refusals, those by policy alone are tried again.
+    by_policy = isinstance(row[0], Refused) and decision.state is PENDING
+    assert decision.by_policy is by_policy
+    assert (decision.reach == "domain") is by_policy
 
 
 def test_credentials_never_use_up_a_delivery() -> None:

@@ -41,6 +41,7 @@ TROUBLES = {
     "one domain waits": (Misdeed("RCPT", "450 4.7.1 greylisted", domain="two.example"),),
     "one domain is refused": (Misdeed("RCPT", "550 5.1.1 nobody", domain="two.example"),),
     "throttled": (Misdeed("MAIL", "454 4.7.0 throttling, maximum rate exceeded", percent=50),),
+    "one domain's policy": (Misdeed("RCPT", "550 5.7.1 listed", domain="two.example"),),
     "policy": (Misdeed("end", "550 5.7.1 listed", times=2),),
 }
 #: These take the mailer's time limit each time.

@@ -172,6 +172,20 @@ def test_a_mailer_that_does_not_let_us_in_is_told_and_costs_no_attempt(house, ap
     assert states(app) == ["submitted"]
 
 
+def test_a_policy_that_refuses_one_holds_up_no_other_and_is_told(house, app, caplog):
+    said = "<ann@example.org> gets none of it"
+    app.line.answers = [Refused(said, "550 5.7.1", address_fault=True), ACCEPTED]
+    signed_up(app, "ann", "bob")
+    done = notices.send_due(app)
+    assert states(app) == ["pending", "submitted"]
+    words = "example.org refuses our mail by policy: 550 5.7.1 <<address>> gets none of it"
+    assert done.faults == (words,)
+    assert words in caplog.text
+    house.turn(minutes=61)
+    notices.send_due(app)
+    assert states(app) == ["submitted", "submitted"]
+
+
 def test_a_dead_address_is_suppressed(app):
     app.line.answers = [Refused("no such user", "550 5.1.1", address_fault=True)]
     signed_up(app, "ann")

@@ -368,7 +368,7 @@ def _record(run: Any, sent: Sent) -> None:
     nothing = sent.tried == 0
     run.outcome = ("nothing" if nothing else "done") if sent.complete else "partial"
     run.counts = {"tried": sent.tried, **asdict(sent.account)}
-    run.reason = sent.note if nothing or not sent.complete else ""
+    run.reason = sent.words if nothing or sent.refusing or not sent.complete else ""
     run.issue_id = sent.issue.id
 
 
@@ -376,10 +376,10 @@ def _end_with(app: App, sent: Sent, *, as_json: bool, account_only: bool = False
     account = asdict(sent.account)
     if as_json:
         state = str(sent.issue.state)
-        whole = {"issue": sent.issue.id, "state": state, "account": account, "note": sent.note}
+        whole = {"issue": sent.issue.id, "state": state, "account": account, "note": sent.words}
         show(account if account_only else whole)
         if not sent.in_order:
-            note(sent.note)
+            note(sent.words)
     else:
         _tell_sent(app, sent)
     if not sent.in_order:
@@ -395,7 +395,7 @@ def _tell_sent(app: App, sent: Sent) -> None:
         tell_forecast(app, issue)
     if sent.account.recipients:
         say(f"Tried {sent.tried} deliveries now. {account_words(sent.account)}")
-    say(f"{sent.note[:1].upper()}{sent.note[1:]}.")
+    say(f"{sent.words[:1].upper()}{sent.words[1:]}.")
     if sent.next_due and not sent.complete:
         say(f"The next try is due at {when(sent.next_due, app.config)}.")
 

@@ -9,7 +9,7 @@
 | refused at RCPT: no such mailbox | refused, bounced | suppressed | goes on |
 | refused at RCPT: full, or any other reason | refused, bounced | kept | goes on |
 | refused after DATA | refused | kept | goes on |
-| refused by policy | pending, later; failed once attempts are used up | kept | stopped |
+| refused by policy | pending, later; failed once attempts are used up | kept | in part waits |
 | uncertain | uncertain | kept | goes on |
 | unauthorized | pending, as if never tried | kept | stopped |
 """
@@ -98,6 +98,8 @@ class Decision:
     suppress: str | None = None
     #: Stop this mailer and tell the operator: other deliveries would fare no better.
     stop_mailer: bool = False
+    #: Its server wants none of our mail, whoever it is for: an operator has to be told.
+    by_policy: bool = False
 
 
 def decide(
@@ -141,8 +143,6 @@ def _later(
     outcome: Throttled | Unavailable | Refused,
     attempts: int,
     not_before: datetime,
-    *,
-    stop_mailer: bool = False,
 ) -> Decision:
     used_up = attempts >= MAX_ATTEMPTS
     return Decision(
@@ -151,7 +151,6 @@ def _later(
         outcome.reason,
         outcome.code,
         not_before=None if used_up else not_before,
-        stop_mailer=stop_mailer,
     )
 
 
@@ -163,7 +162,8 @@ def bounce_kind(code: str, said: str) -> BounceKind:
 def _refused(refused: Refused, attempts: int, now: datetime) -> Decision:
     fault = _fault(refused)
     if fault == "policy":
-        return _later(refused, attempts, now + POLICY_PAUSE, stop_mailer=True)
+        later = _later(refused, attempts, now + POLICY_PAUSE)
+        return replace(later, reach="domain", asked=POLICY_PAUSE, by_policy=True)
     return Decision(
         DeliveryState.REFUSED,
         attempts,

@@ -24,6 +24,7 @@ from digest.mail.letters import variants_in
 from digest.mail.policy import MessageError
 from digest.mail.rates import domain_of
 from digest.mail.requests import request_key
+from digest.masking import said
 from digest.model import DeliveryState, Receipt
 from digest.store import accounts
 from digest.store import deliveries as ledger
@@ -48,6 +49,11 @@ BATCH = 500
 #: So many requests in a row for which the mailer was not there, or gave no answer, end the
 #: shift: the rest would only use up their attempts, or be in doubt as well.
 UNREACHABLE = 3
+#: So many domains in a row that refuse our mail by policy, and nobody between them who takes any,
+#: stop the mailer: it is about us, and the rest would only use up their attempts.
+REFUSING = 3
+#: In characters: what is told of a server's words.
+LONGEST_SAID = 200
 #: How often a worker says that it lives; see LEASE.
 BEAT = timedelta(minutes=1)
 #: In seconds: how often it is looked whether somebody stopped the issue while nothing is done.
@@ -58,6 +64,16 @@ BLINK = 0.02
 TOLD = timedelta(seconds=5)
 #: In seconds: how long the mailer is left alone after it was not there once, twice, ...
 BACK_OFF = (0.5, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusing:
+    """A domain whose server refuses our mail by policy."""
+
+    #: Code and words; no address stands in them.
+    said: str
+    #: It is left alone until then (UTC).
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,8 @@ class Report:
     #: Nothing more may begin before then (UTC), and why; None where nothing holds it up.
     waits_until: datetime | None = None
     why: str = ""
+    #: Who refuses our mail by policy, by domain, but for those that `mailer_fault` names.
+    refusing: Mapping[str, Refusing] = field(default_factory=dict)
 
     @property
     def through(self) -> bool:
@@ -158,6 +176,11 @@ class _Clerk:
     missed_at: dict[str, int] = field(default_factory=dict)
     #: The mailer accepted a mail.
     took_some: bool = False
+    #: Domains that refuse our mail by policy, with code and words; those of them that began to
+    #: since a mail was last accepted; and those for which the mailer was stopped.
+    refusing: dict[str, str] = field(default_factory=dict)
+    in_a_row: set[str] = field(default_factory=set)
+    blamed: frozenset[str] = frozenset()
     fault: str = ""
     brake: str = ""
     unreachable: str = ""
@@ -202,6 +225,7 @@ class _Clerk:
             more=(self.asked_to_stop or self._enough) and not self.stopped,
             waits_until=self.waits_until,
             why=self.why,
+            refusing=self._still_refusing(),
         )
 
     def _turn(self) -> bool:
@@ -457,6 +481,7 @@ class _Clerk:
             self.surprise = done.surprise
             return
         now = self.shift.clock()
+        by_policy: dict[str, str] = {}
         for claimed, outcome in zip(done.order.known, done.outcomes, strict=True):
             self.took_some |= isinstance(outcome, Receipt)
             decision = decide(
@@ -468,12 +493,38 @@ class _Clerk:
             )
             if decision.stop_mailer:
                 self.fault = self.fault or decision.reason or "mailer stopped"
+            if decision.by_policy:
+                words = said(f"{decision.code} {decision.reason}", LONGEST_SAID)
+                by_policy[domain_of(claimed.address_key)] = words
             # The ledger has every delivery; a line for each would bury the others.
             if decision.state is not DeliveryState.SUBMITTED:
                 log.info("delivery %s: %s %s", claimed.id, decision.state, decision.code)
             remote_id = outcome.remote_id if isinstance(outcome, Receipt) else None
             yield ledger.Answer(claimed, decision, remote_id)
+        self._note_refusing(by_policy, done.outcomes)
         self._note_missing(done.order.key, done.outcomes)
+
+    def _note_refusing(self, by_policy: Mapping[str, str], outcomes: Sequence[Outcome]) -> None:
+        """One domain's policy is its own; that of several, while nobody takes any, is about us."""
+        self.refusing |= by_policy
+        if any(isinstance(outcome, Receipt) for outcome in outcomes):
+            self.in_a_row.clear()
+            return
+        # A domain that had to wait before is asked again, and tells nothing new: or several of one
+        # provider would stop the issue an hour after all others had it.
+        self.in_a_row |= by_policy.keys() - self.gate.waits.keys()
+        if len(self.in_a_row) >= REFUSING and not self.fault:
+            self.blamed = frozenset(self.in_a_row)
+            self.fault = _about_us(sorted(self.blamed), list(by_policy.values())[-1])
+
+    def _still_refusing(self) -> dict[str, Refusing]:
+        """Who refuses our mail by policy at the end, and is not told of as the mailer's fault."""
+        found = {}
+        for domain, words in self.refusing.items():
+            wait = self.gate.waits.get(domain)
+            if wait is not None and domain not in self.blamed:
+                found[domain] = Refusing(words, wait.until)
+        return found
 
     def _note_missing(self, key: str, outcomes: Sequence[Outcome]) -> None:
         missing = [why for outcome in outcomes if (why := _not_there(outcome))]
@@ -492,6 +543,13 @@ class _Clerk:
     def _tell_tried(self) -> None:
         self.tried += 1
         self.shift.progress()
+
+
+def _about_us(domains: Sequence[str], last: str) -> str:
+    """That so many refuse our mail by policy, for an operator."""
+    names, more = ", ".join(domains[:REFUSING]), len(domains) - REFUSING
+    others = f" and {more} more" if more > 0 else ""
+    return f"{names}{others} refuse our mail by policy, and nobody between them takes any: {last}"
 
 
 def _not_there(outcome: Outcome) -> str:
