@@ -16,7 +16,7 @@ from digest.issues import desk
 from digest.issues.due import decision_due, verdict
 from digest.mail.worker import death_certificate
 from digest.model import Act, IssueState
-from digest.store import doubts, mail_pace, underway
+from digest.store import doubts, feedback, mail_pace, underway
 from digest.store import issues as issue_store
 from digest.store import notices as notice_store
 from digest.store import runs as run_store
@@ -226,3 +226,14 @@ def forget_pace(app: App, *, dry_run: bool = False) -> None:
     if not dry_run:
         with app.store.write() as c:
             mail_pace.forget_past(c, app.clock())
+
+
+def forget_told(app: App, *, dry_run: bool = False) -> None:
+    """Delete what mailers told of their mails long ago, a little at a time.
+
+    Nothing that anybody has to be told of: the events themselves are kept with their deliveries.
+    """
+    left = not dry_run
+    while left:
+        with app.store.write() as c:
+            left = bool(feedback.forget_past(c, app.clock()))

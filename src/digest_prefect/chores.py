@@ -13,6 +13,7 @@ from digest.housekeeping import (
     end_killed,
     forget_pace,
     forget_strangers,
+    forget_told,
     prove_doubts,
     send_notices,
     unfinished,
@@ -70,6 +71,7 @@ def keep_house(run: Run, *, dry_run: bool) -> State[Any]:
             forget_strangers(run.app, dry_run=dry_run)
         ),
         "forget what mailers took up": lambda: _forget_pace(run, dry_run=dry_run),
+        "forget what mailers told": lambda: _forget_told(run, dry_run=dry_run),
     }
     # By schedule in any case: Prefect forgets "dry_run = false" of a schedule that is switched off
     # and on, and this gives it back, its own among them.
@@ -126,6 +128,11 @@ def _work_off(run: Run, *, dry_run: bool) -> Done:
 
 def _forget_pace(run: Run, *, dry_run: bool) -> Done:
     forget_pace(run.app, dry_run=dry_run)
+    return Done()
+
+
+def _forget_told(run: Run, *, dry_run: bool) -> Done:
+    forget_told(run.app, dry_run=dry_run)
     return Done()
 
 

@@ -5,11 +5,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, insert, select
 
 from digest import sending
 from digest.config_mailers import Brakes, FileMailer
-from digest.housekeeping import SETTLING, decide_overdue, end_killed, forget_pace, unfinished
+from digest.housekeeping import (
+    SETTLING,
+    decide_overdue,
+    end_killed,
+    forget_pace,
+    forget_told,
+    unfinished,
+)
 from digest.mail.worker import working
 from digest.model import IssueState
 from digest.overdue import overdue
@@ -317,3 +324,33 @@ def test_pace_and_waits_of_days_ago_are_not_kept(any_world):
         any_world.later(hours=hours)
         forget_pace(any_world.app, dry_run=dry_run)
         assert rows() == left
+
+
+def test_what_hooks_told_long_ago_is_not_kept_and_all_else_is(any_world):
+    f, now = tables.feedback, any_world.now
+
+    def row(source, number, days):
+        worked_at = None if days is None else now - timedelta(days=days)
+        ids = {"source": source, "event_id": f"{days} {number}"}
+        return {**ids, "received_at": now - timedelta(days=200), "worked_at": worked_at}
+
+    many = [row("hook:relay", number, 91) for number in range(1200)]
+    others = [
+        row("inbox:bounces", 0, 91),
+        row("hook:relay", 0, None),
+        row("hook:relay", 0, 89),
+        row("hookah", 0, 91),
+    ]
+    with any_world.app.store.write() as c:
+        c.execute(insert(f), [others[0], *many[:600], *others[1:], *many[600:]])
+
+    def kept():
+        with any_world.app.store.read() as c:
+            return c.scalar(select(func.count(f.c.id)))
+
+    for dry_run, left in [(True, 1204), (False, 4), (False, 4)]:
+        forget_told(any_world.app, dry_run=dry_run)
+        assert kept() == left
+    any_world.later(hours=48)
+    forget_told(any_world.app)
+    assert kept() == 3

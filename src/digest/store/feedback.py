@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime  # noqa: TC003  a field of the value below
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, insert, literal, select, tuple_, update
+from sqlalchemy import and_, delete, func, insert, literal, select, tuple_, update
 
 from digest.mail.bounces import IN_A_ROW, LOOKED_BACK, Past
 from digest.model import DeliveryState, IssueState
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: How many are read at a time.
 _PAGE = 500
+#: For so long it is known what a hook told: mailers say a thing again for some days.
+KEPT = timedelta(days=90)
 #: Of a delivery that a mailer answered for good.
 _ANSWERED = (DeliveryState.SUBMITTED, DeliveryState.REFUSED)
 
@@ -258,6 +260,18 @@ def refused_again(c: Connection, since: datetime) -> list[int]:
 
 
 # --- forgetting --------------------------------------------------------------------------------
+
+
+def forget_past(c: Connection, now: datetime) -> int:
+    """Delete some of what hooks told long ago, the oldest; returns how many, 0 where none is left.
+
+    What came to inboxes stays: one that cannot be marked is read again, and is known by this.
+    """
+    t = table.c
+    # A page by its ids, which are in the order of time: no index is kept for this alone.
+    oldest = select(t.id).where(t.source.like("hook:%")).order_by(t.id).limit(_PAGE)
+    old = delete(table).where(t.id.in_(oldest), t.worked_at < now - KEPT)
+    return c.execute(old).rowcount
 
 
 def forget(c: Connection, address_key: str) -> None:
