@@ -8,6 +8,7 @@ from sqlalchemy import event, select, update
 
 from digest.model import IssueState, MailerTraits
 from digest.readers.erasure import erase_reader
+from digest.store import deliveries as ledger
 from digest.store import tables
 from fakes.delivering import NOW, D, address, name_of
 
@@ -171,7 +172,7 @@ def test_who_is_just_leaving_has_left_before_anything_begins(new_engine):
 
 
 @two_at_once
-def test_who_leaves_while_it_begins_has_left_after_that(new_engine):
+def test_who_leaves_while_it_begins_has_left_after_that(new_engine, monkeypatch):
     engine = new_engine(2)
     left, seen = Event(), []
     subscription = engine.row(name_of(1)).subscription_id
@@ -186,9 +187,9 @@ def test_who_leaves_while_it_begins_has_left_after_that(new_engine):
 
     leaver, begun = Thread(target=leave), []
 
-    def beginning(c, _cursor, statement, *_):
-        if "FROM subscriptions" in statement and "FOR SHARE" in statement:
-            begun.append(c)
+    def holding(c, ids):
+        held_by(c, ids)
+        begun.append(c)
 
     def between(c):
         if c in begun and not leaver.ident:
@@ -196,7 +197,8 @@ def test_who_leaves_while_it_begins_has_left_after_that(new_engine):
             wait_for_a_lock(engine.store)
             seen.append(left.is_set())
 
-    event.listen(engine.store.engine, "after_cursor_execute", beginning)
+    held_by = ledger.hold_consents
+    monkeypatch.setattr(ledger, "hold_consents", holding)
     event.listen(engine.store.engine, "commit", between)
     engine.deliver(connections=2)
     leaver.join(10)
