@@ -168,6 +168,9 @@ def test_a_domain_that_refuses_by_policy_holds_up_no_other_and_is_asked_once_an_
     engine.server.answer = accepted
     engine.clock.now = report.waits_until
     assert engine.deliver().refusing == {}
+    # Those that were tried in vain come last.
+    engine.clock.later(2 * 3600)
+    engine.deliver()
     assert engine.states() == {"submitted": 20}
     assert waits(engine) == {}
 
@@ -194,6 +197,8 @@ def test_a_domain_alone_that_refuses_by_policy_is_waited_for(new_engine):
     engine.server.answer = accepted
     engine.clock.now = report.waits_until
     engine.deliver()
+    engine.clock.later(2 * 3600)
+    engine.deliver()
     assert engine.states() == {"submitted": 10}
 
 
@@ -202,10 +207,40 @@ def test_a_policy_that_stays_uses_up_the_attempts_and_the_delivery_is_failed(new
     engine.server.answer = refuses()
     for _ in range(MAX_ATTEMPTS):
         report = engine.deliver()
-        engine.clock.later(6 * 3600)
+        engine.clock.later(8 * 3600)
     assert engine.states() == {"failed": 1}
     assert report.refusing.keys() == {"d0.example"}
     assert engine.deliver().refusing == {}
+
+
+@pytest.mark.parametrize("answer", [BY_POLICY, Throttled("try later", "450 4.7.1", reach="domain")])
+def test_a_domain_that_takes_nothing_for_a_day_does_not_keep_the_issue_open(new_engine, answer):
+    """Its thousands would be tried in vain one after the other, each for a day."""
+    engine = new_engine([*of_domains(2, each=40), "last@d2.example"])
+    engine.server.answer = lambda one: answer if domain(one) == "d1.example" else accepted(one)
+    tries, begun = 0, engine.clock()
+    while engine.states().get("pending"):
+        tries += engine.deliver().tried
+        engine.clock.later(3600)
+    assert engine.states() == {"submitted": 41, "failed": 40}
+    assert tries <= 41 + CONNECTIONS * MAX_ATTEMPTS
+    assert timedelta(hours=12) < engine.clock() - begun < timedelta(days=3)
+    reasons = {(row.code, row.reason) for row in engine.rows(state="failed")}
+    assert reasons == {(answer.code, answer.reason)}
+
+
+def test_a_domain_that_takes_some_is_not_given_up_with_one_of_its_mails(new_engine):
+    engine = new_engine([f"r{n}@d1.example" for n in range(20)])
+    first = "r0@d1.example"
+    engine.server.answer = lambda one: BY_POLICY if one == first else accepted(one)
+    engine.clock.now = engine.deliver().waits_until + timedelta(minutes=10)
+    engine.deliver()
+    # At its second chance all others had theirs.
+    assert engine.states() == {"submitted": 19, "pending": 1}
+    for _ in range(4 * MAX_ATTEMPTS):
+        engine.deliver()
+        engine.clock.later(3600)
+    assert engine.states() == {"submitted": 19, "failed": 1}
 
 
 def test_a_request_of_many_that_was_taken_in_part_is_not_about_us(new_engine):

@@ -542,8 +542,10 @@ def test_one_domains_policy_does_not_hold_up_the_rest(office):
         assert (office.state(), list(sent.refusing)) == (IssueState.SENDING, ["two.example"])
         assert office.tries(S.PENDING) - first <= 2 * hour
     office.relay.behave()
-    office.world.later(minutes=80)
-    assert office.deliver().in_order
+    for _ in range(2):
+        office.world.later(minutes=80)
+        sent = office.deliver()
+    assert sent.in_order
     assert sorted(office.got()) == ["eve", "fay", "gus", *MANY]
 
 

@@ -400,8 +400,7 @@ class _Clerk:
         self.hands.prepare(-(-len(candidates) // shift.traits.batch))
         submission = ledger.Submission(shift.mailer_key, now, now + LEASE)
         with shift.store.write() as c:
-            ledger.finish_all(c, answers, shift.worker, now)
-            self.gate.note(c, answers, now)
+            ledger.finish_all(c, self.gate.note(c, answers, now), shift.worker, now)
             under_way = self.under_way - len(answers)
             admitted = self.gate.admit(c, candidates, now, under_way)
             requests = self._requests(admitted.now)

@@ -7,14 +7,17 @@ kept up between two looks.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from digest.mail import brakes
+from digest.mail.decisions import MAX_ATTEMPTS
 from digest.mail.rates import domain_of
 from digest.mail.waits import MAILER
 from digest.mail.windows import opens_at
+from digest.model import DeliveryState
+from digest.store import deliveries as ledger
 from digest.store import mail_pace
 from digest.store.tallies import tally_of
 
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from digest.config_mailers import Brakes, Paced, SendWindow
     from digest.mail.decisions import Decision
     from digest.mail.waits import Wait
-    from digest.model import DeliveryState
     from digest.store.deliveries import Answer, Claimed
     from digest.store.engine import Store
 
@@ -195,8 +197,11 @@ class Gate:
             counts = Counter(domain_of(claimed.address_key) for claimed in begun)
             mail_pace.spend(c, self.mailer_key, self.rules.paced, counts, now)
 
-    def note(self, c: Connection, answers: Sequence[Answer], now: datetime) -> None:
-        """Write down who asked for time, and who does so no more."""
+    def note(self, c: Connection, answers: Sequence[Answer], now: datetime) -> Sequence[Answer]:
+        """Write down who asked for time, and who does so no more.
+
+        Returns the answers as they are to be written down.
+        """
         asking: dict[str, Decision] = {}
         for answer in answers:
             if answer.decision.reach != "item":
@@ -207,9 +212,36 @@ class Gate:
             )
         if asking:
             self.waits = mail_pace.waits(c, self.mailer_key, now)
+            self._give_up(c, asking, now)
         elif self.waits:
             self._forget(c, answers, now)
         self._tell_brakes(answers, now)
+        return [self._behind(answer, now) for answer in answers] if asking else answers
+
+    def _give_up(self, c: Connection, asking: Mapping[str, Decision], now: datetime) -> None:
+        """A domain that turned us away as often as any mail is tried gets no more of this issue.
+
+        That took it most of a day, and it accepted nothing between.
+        """
+        for domain, decision in asking.items():
+            if domain != MAILER and self._is_given_up(domain):
+                ledger.fail_domain(c, self.issue_id, domain, decision, now)
+
+    def _is_given_up(self, domain: str) -> bool:
+        return self.waits[domain].streak >= MAX_ATTEMPTS
+
+    def _behind(self, answer: Answer, now: datetime) -> Answer:
+        """Next time others of its domain are tried first: it may be this mail alone."""
+        decision = answer.decision
+        if decision.reach != "domain" or decision.not_before is None:
+            return answer
+        domain = _whom(answer)
+        if self._is_given_up(domain):
+            given_up = replace(decision, state=DeliveryState.FAILED, not_before=None)
+            return replace(answer, decision=given_up)
+        until = self.waits[domain].until
+        later = max(decision.not_before, until + (until - now) / 2)
+        return replace(answer, decision=replace(decision, not_before=later))
 
     def _forget(self, c: Connection, answers: Sequence[Answer], now: datetime) -> None:
         """Who takes mails again is not asked for time any more."""

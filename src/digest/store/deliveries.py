@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sqlalchemy import ARRAY, any_, bindparam, exists, func, insert, null, or_, select, update
 
+from digest.masking import said
 from digest.model import RELEASING, DeliveryState, IssueState
 from digest.readers.scrub import scrubbed
 from digest.store.dialect import address_domain
@@ -354,6 +355,29 @@ def fail(c: Connection, claimed: Claimed, worker: str, reason: str, now: datetim
         update(deliveries)
         .where(*_held(claimed, worker))
         .values(state=S.FAILED, reason=reason, worker=None, lease_until=None, state_at=now)
+    )
+
+
+def fail_domain(
+    c: Connection, issue_id: int, domain: str, decision: Decision, now: datetime
+) -> None:
+    """Give up what has not begun for a domain that takes nothing; an editor may retry it.
+
+    Whoever holds some of it finds it lost. `decision` is of the one that was tried most.
+    """
+    waiting = (deliveries.c.issue_id == issue_id, deliveries.c.state.in_([S.PENDING, S.CLAIMED]))
+    theirs = address_domain(c, deliveries.c.address_key) == domain
+    c.execute(
+        update(deliveries)
+        .where(*waiting, theirs)
+        .values(
+            state=S.FAILED,
+            code=decision.code or None,
+            reason=said(decision.reason),
+            worker=None,
+            lease_until=None,
+            state_at=now,
+        )
     )
 
 
