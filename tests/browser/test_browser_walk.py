@@ -103,7 +103,7 @@ def place(blog: SampleServer, tmp_path: Path) -> Iterator[Place]:
     said = newsletters.read_text(encoding="utf-8")
     newsletters.write_text(said.replace('mailer = "local"', 'mailer = "relay"'), encoding="utf-8")
     with (home / "config" / "site.toml").open("a", encoding="utf-8") as file:
-        file.write(RELAY.format(port=smtp.port))
+        file.write(RELAY.format(port=smtp.port, connections=2))
     made = Place(home, f"http://127.0.0.1:{port}", inbox, environment)
     made.digest("ingest")
     made.digest("editors", "add", "Maya", "--role", "editor", "--password-stdin", given=PASSWORD)
