@@ -39,8 +39,8 @@ test-bluesky: $(VENV)/dev.stamp $(PDS)/node_modules/.package-lock.json ## Thread
 test-live: $(VENV)/dev.stamp ## Digests through all of `digest up`
 	@$(BIN)/python -m pytest -m live tests/live
 
-test-long: $(VENV)/dev.stamp ## The engine in every trouble and by chance, storms of threads, backups
-	@$(BIN)/python -m pytest -m long -n auto tests/ledger tests/store tests/social
+test-long: $(VENV)/dev.stamp ## The engine in every trouble, storms of threads, backups, commands and a server at length
+	@$(BIN)/python -m pytest -m long -n auto tests/ledger tests/store tests/social tests/cli tests/deploy
 
 test-pages: $(VENV)/dev.stamp ## Readers' pages and the desk: every form, link, attack and a fuzzer
 	@$(BIN)/python -m pytest -m pages -n auto tests/web

@@ -12,6 +12,8 @@ from sqlalchemy import update
 from digest.bootstrap import bootstrap
 from digest.store.tables import posts, publications, threads
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def editor(desk, grown, monkeypatch):

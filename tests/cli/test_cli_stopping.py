@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 READERS = 200
 #: Of the mailer in config, each with one mail at most under way.
 CONNECTIONS = 4

@@ -11,6 +11,8 @@ from digest.config import FLOWS
 from digest.logs import logging_to, mask
 from digest.settings import flow_file
 
+pytestmark = pytest.mark.long
+
 COMMANDS = typer.main.get_command(app)
 
 
