@@ -363,7 +363,7 @@ def fail_domain(
 ) -> None:
     """Give up what has not begun for a domain that takes nothing; an editor may retry it.
 
-    Whoever holds some of it finds it lost. `decision` is of the one that was tried most.
+    Whoever holds some of it finds it lost. `decision` is about the last mail that it turned away.
     """
     waiting = (deliveries.c.issue_id == issue_id, deliveries.c.state.in_([S.PENDING, S.CLAIMED]))
     theirs = address_domain(c, deliveries.c.address_key) == domain
