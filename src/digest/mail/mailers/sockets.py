@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _Result = TypeVar("_Result")
+#: What TLS wants of the socket before it can go on, whichever way its user's bytes go.
+_WANTED: dict[type[OSError], int] = {ssl.SSLWantReadError: READ, ssl.SSLWantWriteError: WRITE}
 #: One of `getaddrinfo`.
 _Address: TypeAlias = tuple[int, int, int, str, tuple[Any, ...]]
 
@@ -105,11 +107,7 @@ def done(sock: socket.socket, act: Callable[[], _Result], event: int, deadline: 
     while True:
         try:
             return act()
-        except ssl.SSLWantReadError:
-            event = READ
-        except ssl.SSLWantWriteError:
-            event = WRITE
-        except BlockingIOError:
-            pass
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            event = _WANTED.get(type(error), event)
         if not ready(sock, event, deadline - monotonic()):
             raise TimeoutError("timed out")
